@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// The worker thread, the opened model, and the jobs that wait for it: a GListModel of LimnerJob,
+// oldest first. All functions on the main thread; none blocks.
+#ifndef LIMNER_JOB_QUEUE_H
+#define LIMNER_JOB_QUEUE_H
+
+#include "app/job.h"
+
+typedef enum {
+  LIMNER_MODEL_NONE,
+  LIMNER_MODEL_LOADING,
+  LIMNER_MODEL_READY,
+  LIMNER_MODEL_FAILED,
+} LimnerModelState;
+
+#define LIMNER_TYPE_MODEL_STATE (limner_model_state_get_type())
+GType limner_model_state_get_type(void);
+
+// A copy of what the window says about the opened model; owned strings.
+typedef struct LimnerModelSummary {
+  char *folder;      // as asked for ("demo" stays "demo")
+  char *name;        // "Demo model", or the folder's name
+  char *device_name; // "CPU (AVX-512), 2 threads"
+  char *weights;     // "f32"
+  JanusDefaults defaults;
+  int image_size_px, grid, n_image_tokens;
+  gboolean is_demo;
+} LimnerModelSummary;
+
+// Properties (notify on the main thread):
+//   "model-state"  LimnerModelState
+//   "n-active"     guint: jobs queued or running
+#define LIMNER_TYPE_JOB_QUEUE (limner_job_queue_get_type())
+G_DECLARE_FINAL_TYPE(LimnerJobQueue, limner_job_queue, LIMNER, JOB_QUEUE, GObject)
+
+LimnerJobQueue *limner_job_queue_new(void);
+// Opens `folder` ("demo" or a path) on `device` ("auto", "cpu", ...) on the worker thread, after
+// the jobs queued before it; jobs added later wait for it and fail with its error when it cannot be
+// opened. The model opened before stays in use when the new one fails.
+void limner_job_queue_set_model(LimnerJobQueue *self, const char *folder, const char *device);
+LimnerModelState limner_job_queue_get_model_state(LimnerJobQueue *self);
+const LimnerModelSummary *limner_job_queue_get_model(LimnerJobQueue *self); // NULL until READY once
+const GError *limner_job_queue_get_model_error(LimnerJobQueue *self);       // set when FAILED
+// Takes a reference.
+void limner_job_queue_add(LimnerJobQueue *self, LimnerJob *job);
+void limner_job_queue_cancel_all(LimnerJobQueue *self);
+guint limner_job_queue_get_n_active(LimnerJobQueue *self);
+// The running job, or NULL; borrowed.
+LimnerJob *limner_job_queue_get_running(LimnerJobQueue *self);
+// Cancels everything and waits for the worker (at most one engine step). For quitting.
+void limner_job_queue_shutdown(LimnerJobQueue *self);
+
+#endif

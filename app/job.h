@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// One request to paint and what came of it. A LimnerJob belongs to the thread that made it (the
+// main thread in the window); the worker reports to it through one coalesced update, so properties
+// change and signals fire on that thread's main context alone.
+#ifndef LIMNER_JOB_H
+#define LIMNER_JOB_H
+
+#include "app/picture.h"
+#include "engine/engine.h"
+
+#include <gio/gio.h>
+
+// GError domain for everything the engine reports; codes are JanusErrorCode. CANCELLED becomes
+// G_IO_ERROR_CANCELLED.
+#define LIMNER_ENGINE_ERROR (limner_engine_error_quark())
+GQuark limner_engine_error_quark(void);
+// The one place that turns a JanusError into a GError.
+void limner_propagate_engine_error(GError **error, const JanusError *engine_error);
+
+// What to paint. A plain value.
+typedef struct LimnerRequest {
+  char *prompt; // owned
+  int n_samples;
+  guint64 seed; // 0 .. 2^53-1
+  double cfg;
+  double temperature;
+  int top_k;
+  double top_p;
+} LimnerRequest;
+
+LimnerRequest *limner_request_copy(const LimnerRequest *request);
+void limner_request_free(LimnerRequest *request);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LimnerRequest, limner_request_free)
+// A fresh random seed below 2^32, short enough to read out.
+guint64 limner_random_seed(void);
+
+typedef enum {
+  LIMNER_JOB_QUEUED,
+  LIMNER_JOB_LOADING,   // waiting for the model
+  LIMNER_JOB_PREPARING, // the prompt is being read
+  LIMNER_JOB_PAINTING,  // picture tokens
+  LIMNER_JOB_FINISHING, // tokens to pixels
+  LIMNER_JOB_DONE,
+  LIMNER_JOB_CANCELLED,
+  LIMNER_JOB_FAILED,
+} LimnerJobState;
+
+#define LIMNER_TYPE_JOB_STATE (limner_job_state_get_type())
+GType limner_job_state_get_type(void);
+
+// One picture of a job. Properties (notify on the job's thread):
+//   "picture"    LimnerPicture boxed: the newest preview, or the final picture; NULL at first
+//   "n-rows"     guint: complete token rows (0 .. grid)
+//   "finished"   gboolean: `picture` is final
+#define LIMNER_TYPE_SAMPLE (limner_sample_get_type())
+G_DECLARE_FINAL_TYPE(LimnerSample, limner_sample, LIMNER, SAMPLE, GObject)
+
+LimnerPicture *limner_sample_get_picture(LimnerSample *self); // borrowed, may be NULL
+guint limner_sample_get_index(LimnerSample *self);
+guint limner_sample_get_n_rows(LimnerSample *self);
+guint limner_sample_get_grid(LimnerSample *self); // rows when finished; 0 = not known yet
+gboolean limner_sample_get_finished(LimnerSample *self);
+const gint32 *limner_sample_get_tokens(LimnerSample *self, int *n_tokens); // final or at cancel
+// The request it was made from; borrowed.
+const LimnerRequest *limner_sample_get_request(LimnerSample *self);
+// "limner-SEED_K.png"; owned.
+char *limner_sample_dup_file_name(LimnerSample *self);
+
+// A job. Properties:
+//   "state"       LimnerJobState
+//   "n-done", "n-total"     guint: tokens per sample (prompt positions while PREPARING)
+//   "tokens-per-second"     double: tokens of all samples together per second; 0 = not known yet
+//   "seconds-left"          double: estimate for the whole job; negative = not known yet
+#define LIMNER_TYPE_JOB (limner_job_get_type())
+G_DECLARE_FINAL_TYPE(LimnerJob, limner_job, LIMNER, JOB, GObject)
+
+LimnerJob *limner_job_new(const LimnerRequest *request);
+const LimnerRequest *limner_job_get_request(LimnerJob *self); // borrowed
+LimnerJobState limner_job_get_state(LimnerJob *self);
+gboolean limner_job_is_over(LimnerJob *self);        // DONE, CANCELLED or FAILED
+GListModel *limner_job_get_samples(LimnerJob *self); // borrowed, of LimnerSample, fixed length
+guint limner_job_get_n_done(LimnerJob *self);
+guint limner_job_get_n_total(LimnerJob *self);
+double limner_job_get_tokens_per_second(LimnerJob *self);
+double limner_job_get_seconds_left(LimnerJob *self);
+const GError *limner_job_get_error(LimnerJob *self);       // set when FAILED
+GCancellable *limner_job_get_cancellable(LimnerJob *self); // borrowed
+// Stops it wherever it is, within one step of the engine. Any thread.
+void limner_job_cancel(LimnerJob *self);
+
+// Runs the whole job here and now with an opened model: what the worker thread does, and what a
+// test or the command line calls. Updates reach the job's properties when its main context runs;
+// the final state is there on return when called on the job's own thread. FALSE = cancelled or
+// failed.
+gboolean limner_job_run(LimnerJob *self, JanusModel *model, GError **error);
+
+#endif

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// Where models lie: what "demo" means, and whether a folder a person chose is a model.
+#ifndef LIMNER_MODEL_FOLDER_H
+#define LIMNER_MODEL_FOLDER_H
+
+#include <gio/gio.h>
+
+// The folder for what a person typed or chose: "demo" is $LIMNER_DATA_DIR/demo-model, else
+// PREFIX/share/limner/demo-model, else the source tree's; anything else is taken as it is. Owned.
+char *limner_model_folder_resolve(const char *name);
+gboolean limner_model_folder_is_demo(const char *name);
+// One sentence in `error` that says what is missing when the folder cannot be a Janus model (no
+// config.json, PyTorch .bin files only, ...). Reads directory entries only.
+gboolean limner_model_folder_check(const char *path, GError **error);
+
+#endif

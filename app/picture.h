@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// A finished or growing picture as an immutable value: 8-bit sRGB pixels, shared by reference.
+#ifndef LIMNER_PICTURE_H
+#define LIMNER_PICTURE_H
+
+#include <gio/gio.h>
+
+// Row-major RGB, three bytes a pixel, no padding. Immutable; reference counted; any thread.
+typedef struct LimnerPicture LimnerPicture;
+
+#define LIMNER_TYPE_PICTURE (limner_picture_get_type())
+GType limner_picture_get_type(void);
+
+// Takes a reference on `rgb`, which holds width_px * height_px * 3 bytes.
+LimnerPicture *limner_picture_new(GBytes *rgb, int width_px, int height_px);
+LimnerPicture *limner_picture_ref(LimnerPicture *picture);
+void limner_picture_unref(LimnerPicture *picture);
+GBytes *limner_picture_get_bytes(const LimnerPicture *picture); // borrowed
+int limner_picture_get_width(const LimnerPicture *picture);
+int limner_picture_get_height(const LimnerPicture *picture);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LimnerPicture, limner_picture_unref)
+
+// Writes a PNG: encoded in memory, written beside and renamed, never half a file. The same picture
+// gives the same bytes. Blocks; any thread.
+gboolean limner_picture_save_png(LimnerPicture *picture, const char *path, GError **error);
+// The same as bytes, for the clipboard and drags.
+GBytes *limner_picture_dup_png(LimnerPicture *picture, GError **error);
+
+#endif

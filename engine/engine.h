@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+// The border of the engine: a Janus checkpoint folder in, picture tokens and RGB pixels out.
+// JanusModel is immutable after opening and may be shared by sessions; a JanusSession is one run
+// and belongs to one thread at a time. Neither prints, exits or knows file formats of pictures.
+#ifndef JANUS_ENGINE_H
+#define JANUS_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// --- errors -------------------------------------------------------------------------------------
+
+typedef enum JanusErrorCode {
+  JANUS_ERROR_NONE = 0,
+  JANUS_ERROR_IO,          // a file cannot be read or written
+  JANUS_ERROR_FORMAT,      // a file is not what it should be
+  JANUS_ERROR_REQUEST,     // a value asked for is out of range
+  JANUS_ERROR_MEMORY,      // not enough memory
+  JANUS_ERROR_UNSUPPORTED, // not in this build
+  JANUS_ERROR_DEVICE,      // the device failed
+  JANUS_ERROR_CANCELLED,   // asked to stop; callers stay silent about it
+} JanusErrorCode;
+
+// Filled by a function that fails; one line that names the file, tensor or value, what was expected
+// and what was found. Owned by the caller; NULL is allowed everywhere one is taken.
+typedef struct JanusError {
+  JanusErrorCode code;
+  char message[1000];
+} JanusError;
+
+// --- tokenizer ----------------------------------------------------------------------------------
+
+// The folder's tokenizer.json (byte-level BPE). Immutable; may be shared between threads.
+typedef struct JanusTokenizer JanusTokenizer;
+
+// Reads FOLDER/tokenizer.json. NULL and an error on failure; release with janus_tokenizer_free().
+JanusTokenizer *janus_tokenizer_open(const char *folder, JanusError *error);
+void janus_tokenizer_free(JanusTokenizer *tokenizer);
+
+// How added tokens inside a text are read.
+typedef enum JanusTokenizerFlags {
+  JANUS_TOKENIZE_ALL_ADDED = 0,     // all added tokens are matched (the raw tokenizer)
+  JANUS_TOKENIZE_PLAIN_SPECIAL = 1, // those marked special are plain text (what a person types)
+  JANUS_TOKENIZE_BOS = 2,           // begin-of-sentence first
+} JanusTokenizerFlags;
+
+// Ids of `text` (UTF-8, n_bytes long; invalid bytes become U+FFFD). On success *ids is malloc'd
+// (free() it; never NULL) and *n_ids set. Fails only for want of memory.
+bool janus_tokenizer_encode(const JanusTokenizer *tokenizer, const char *text, size_t n_bytes,
+                            unsigned flags, int32_t **ids, size_t *n_ids, JanusError *error);
+
+// The id of the added token with exactly this text, or -1.
+int32_t janus_tokenizer_find_added(const JanusTokenizer *tokenizer, const char *text);
+
+// --- model --------------------------------------------------------------------------------------
+
+typedef enum JanusWeights {
+  JANUS_WEIGHTS_AUTO,
+  JANUS_WEIGHTS_F32, // weights widened on the fly, everything else f32: the format parity is
+                     // defined in
+  JANUS_WEIGHTS_BF16,
+  JANUS_WEIGHTS_Q8,
+  JANUS_WEIGHTS_Q4,
+  JANUS_WEIGHTS_FP8,
+} JanusWeights;
+
+// "auto", "f32", ...: static text; and back (false when unknown).
+const char *janus_weights_text(JanusWeights weights);
+bool janus_weights_parse(const char *text, JanusWeights *weights);
+
+// Defaults of a model folder for what a person can set (its generation_config.json, else the
+// original's).
+typedef struct JanusDefaults {
+  double cfg;
+  double image_cfg;
+  double temperature;
+} JanusDefaults;
+
+typedef struct JanusModelOptions {
+  const char *folder;   // borrowed for the call
+  const char *device;   // "auto", "cpu", "cuda", "cuda:N"; NULL = auto
+  JanusWeights weights; // AUTO picks and reports its choice in JanusModelInfo
+  int n_threads;        // 0 = one per core
+} JanusModelOptions;
+
+// What a model is. Text fields live as long as the model.
+typedef struct JanusModelInfo {
+  const char *folder;
+  const char *name;        // for people: "Janus, 0.01 B parameters" or the folder's own name
+  const char *device;      // "cpu" or "cuda:0"
+  const char *device_name; // "CPU (AVX-512), 2 threads"
+  JanusWeights weights;
+  JanusDefaults defaults;
+  int image_size_px;  // side of the square picture
+  int grid;           // tokens per side
+  int n_image_tokens; // grid * grid
+  int n_codes;        // size of the VQ codebook
+  int dim, n_layers, n_heads, n_kv_heads, head_dim, hidden_dim, vocab, max_positions;
+  int64_t n_parameters; // of the tensors this build uses
+  size_t weights_bytes; // of those tensors, as stored
+} JanusModelInfo;
+
+typedef struct JanusModel JanusModel;
+
+// Opens a folder as the Hub serves it (config.json, safetensors, tokenizer.json, processor files)
+// and maps its weights. NULL and an error on failure. Any thread; takes well under a second.
+JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error);
+// Drops the caller's hold; sessions must be gone before.
+void janus_model_free(JanusModel *model);
+const JanusModelInfo *janus_model_get_info(const JanusModel *model);
+const JanusTokenizer *janus_model_get_tokenizer(const JanusModel *model);
+
+// --- memory -------------------------------------------------------------------------------------
+
+// Bytes a request needs, before anything is allocated.
+typedef struct JanusMemory {
+  size_t weights_bytes; // mapped or packed weights in use
+  size_t kv_bytes;      // key/value caches, shared prompts once
+  size_t activation_bytes;
+  size_t total_bytes;
+} JanusMemory;
+
+// For `n_samples` pictures after a prompt of n_prompt_tokens. Pure arithmetic; any thread.
+JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens);
+
+// --- a run --------------------------------------------------------------------------------------
+
+// Text to image. `prompt` is borrowed for the call that takes it.
+typedef struct JanusRequest {
+  const char *prompt; // UTF-8; may be empty
+  int n_samples;      // >= 1
+  uint64_t seed;      // 0 .. 2^53-1
+  double cfg;         // 1 = conditional row alone
+  double temperature; // 0 = argmax
+  int top_k;          // 0 = off
+  double top_p;       // 1 = off
+} JanusRequest;
+
+typedef enum JanusPhase {
+  JANUS_PHASE_PREFILL, // the prompt
+  JANUS_PHASE_DECODE,  // picture tokens
+} JanusPhase;
+
+typedef struct JanusProgress {
+  JanusPhase phase;
+  int n_done; // prompt positions or tokens per sample
+  int n_total;
+} JanusProgress;
+
+// Called on the running thread after every prompt chunk and every token step. Returning false stops
+// the run as janus_session_cancel() does. May call janus_session_preview() and
+// janus_session_decode().
+typedef bool (*JanusProgressFunc)(const JanusProgress *progress, void *user_data);
+
+typedef struct JanusSession JanusSession;
+
+// Checks the request, estimates, and allocates everything the run needs. `model` is borrowed and
+// must outlive it. NULL and an error on failure.
+JanusSession *janus_session_new(JanusModel *model, const JanusRequest *request, JanusError *error);
+void janus_session_free(JanusSession *session);
+
+// Runs to the last token of every sample. False with code CANCELLED when stopped; the tokens made
+// so far stay readable. `progress` may be NULL.
+bool janus_session_run(JanusSession *session, JanusProgressFunc progress, void *user_data,
+                       JanusError *error);
+
+// Asks a run or a decode of this session to stop at the next step or layer. Any thread.
+void janus_session_cancel(JanusSession *session);
+
+// Tokens of one sample so far; borrowed, valid until the session is freed.
+const int32_t *janus_session_get_tokens(const JanusSession *session, int sample, int *n_tokens);
+
+// The picture of one sample by the VQ decoder into rgb [size][size][3]. Tokens not known yet repeat
+// the last known row (rows below the frontier are a guess the caller should dim). Same thread as
+// run, also from inside its callback: it never changes a token. False when cancelled or failed.
+bool janus_session_decode(JanusSession *session, int sample, uint8_t *rgb, JanusError *error);
+
+// A cheap picture of the known tokens into rgb [size][size][3] and the number of known rows of
+// tokens: each token as its mean colour, learned from the decoder; rows not known are left as they
+// are. Same thread rules. Returns the number of complete token rows.
+int janus_session_preview(JanusSession *session, int sample, uint8_t *rgb);
+
+// --- tokens to pixels ---------------------------------------------------------------------------
+
+// n_tokens must be the model's n_image_tokens, each below n_codes (else REQUEST). rgb
+// [size][size][3].
+bool janus_model_decode(JanusModel *model, const int32_t *tokens, int n_tokens, uint8_t *rgb,
+                        JanusError *error);
+
+// --- token files --------------------------------------------------------------------------------
+
+// Reads {"tokens":[...]} or {"samples":[[...],...]} (a pipe will do) and takes list `sample`. On
+// success *tokens is malloc'd.
+bool janus_tokens_load(const char *path, int sample, int32_t **tokens, int *n_tokens,
+                       JanusError *error);
+// Writes {"samples":[[...],...]}, or {"tokens":[...]} for one, beside and renamed.
+bool janus_tokens_save(const char *path, const int32_t *const *tokens, const int *n_tokens,
+                       int n_samples, JanusError *error);
+
+// --- trace --------------------------------------------------------------------------------------
+
+// Runs the prompt and then the forced tokens (fed, not drawn; the last is not fed) and writes every
+// row's states to `out_path` as safetensors: input_ids, hidden.cond, hidden.uncond, logits.cond,
+// logits.uncond, guided, and pixels with a whole picture's tokens. `request`: prompt and cfg count.
+bool janus_trace(JanusModel *model, const JanusRequest *request, const int32_t *tokens,
+                 int n_tokens, const char *out_path, JanusError *error);
+
+#endif

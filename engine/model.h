@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// Inside the engine: the whole model on one page, with the shapes of its parts. Built by model.c
+// from config.c (what the JSON says) and safetensors.c (where the weights lie); read by everything
+// else.
+#ifndef JANUS_MODEL_H
+#define JANUS_MODEL_H
+
+#include "engine/engine.h"
+#include "engine/prompt.h"
+#include "engine/safetensors.h"
+#include "kernels/kernels.h"
+
+#include <pthread.h>
+
+enum { JANUS_MAX_VQ_LEVELS = 8, JANUS_MAX_RES_BLOCKS = 8 };
+
+// What config.json and the processor files say, with the original's defaults for what they omit.
+// Sizes that tensor shapes tell are taken from the shapes and must agree with these.
+typedef struct JanusConfig {
+  int dim, hidden_dim, n_layers, n_heads, n_kv_heads, head_dim, vocab, max_positions;
+  float norm_eps, rope_theta;
+  int image_size_px;  // side of the picture
+  int patch_size_px;  // pixels per token side = 2^(VQ levels - 1)
+  int grid;           // image_size_px / patch_size_px
+  int n_image_tokens; // grid * grid
+  int n_codes;        // VQ codebook entries
+  int code_dim;       // width of one VQ code
+  int vq_norm_groups; // GroupNorm groups of the VQ model
+  float vq_norm_eps;
+  JanusDefaults defaults;
+} JanusConfig;
+
+typedef struct JanusLayer {
+  jk_linear *q;                // [n_heads * head_dim][dim]
+  jk_linear *k, *v;            // [n_kv_heads * head_dim][dim]
+  jk_linear *o;                // [dim][n_heads * head_dim]
+  jk_linear *gate, *up;        // [hidden_dim][dim]
+  jk_linear *down;             // [dim][hidden_dim]
+  const float *attention_norm; // [dim]
+  const float *ffn_norm;       // [dim]
+} JanusLayer;
+
+typedef struct VqNorm {
+  const float *weight, *bias; // [channels]
+  int channels;
+} VqNorm;
+
+// norm, swish, 3x3, norm, swish, 3x3, plus the input (through a 1x1 when the width changes).
+typedef struct VqResBlock {
+  VqNorm norm1, norm2;
+  jk_conv *conv1, *conv2;
+  jk_linear *shortcut; // NULL when n_in == n_out
+  int n_in, n_out;
+} VqResBlock;
+
+// Single-head attention over all positions.
+typedef struct VqAttention {
+  VqNorm norm;
+  jk_linear *q, *k, *v, *proj_out; // [channels][channels]
+} VqAttention;
+
+// One resolution of the decoder, deepest first.
+typedef struct VqLevel {
+  VqResBlock res[JANUS_MAX_RES_BLOCKS];
+  VqAttention attention[JANUS_MAX_RES_BLOCKS]; // the first level only
+  int n_res;
+  bool has_attention;
+  jk_conv *upsample; // NULL on the last level
+} VqLevel;
+
+typedef struct VqDecoder {
+  float *codebook;            // [n_codes][code_dim], rows L2-normalised
+  jk_linear *post_quant_conv; // [z_channels][code_dim]
+  jk_conv *conv_in;           // z_channels -> channels of the deepest level
+  VqResBlock mid_res1, mid_res2;
+  VqAttention mid_attention;
+  VqLevel levels[JANUS_MAX_VQ_LEVELS];
+  int n_levels;
+  int z_channels;
+  int max_channels; // widest activation
+  VqNorm norm_out;
+  jk_conv *conv_out; // -> 3
+} VqDecoder;
+
+struct JanusModel {
+  JanusConfig config;
+  JanusModelInfo info;
+  jk_device *device;
+  JanusTokenizer *tokenizer;
+  SafetensorsSet *files; // mapped for the life of the model
+
+  // language model
+  jk_weight text_embedding;         // [vocab][dim]
+  JanusLayer *layers;               // [n_layers]
+  const float *final_norm;          // [dim]
+  const float *rope_cos, *rope_sin; // [max_positions][head_dim / 2]
+
+  // generation side
+  jk_weight gen_embed;        // [n_codes][gen_embed_dim], not the VQ codebook
+  jk_linear *gen_aligner_in;  // [dim][gen_embed_dim]
+  jk_linear *gen_aligner_out; // [dim][dim]
+  jk_linear *gen_head_proj;   // [gen_head_dim][dim]
+  jk_linear *gen_head_vision; // [n_codes][gen_head_dim]
+  int gen_head_dim;
+  VqDecoder vq;
+
+  JanusTags tags; // ids of the template's tags, looked up by text
+
+  char *owned_text[4];  // folder, name, device name: what info points at
+  float **owned_floats; // norms and biases widened to f32, released with the model
+  size_t n_owned_floats;
+  pthread_mutex_t lock; // the device does one thing at a time
+};
+
+// Widens a whole small tensor (a norm, a bias) to f32 memory that the model owns.
+const float *janus_model_keep_floats(JanusModel *model, const float *values, size_t n);
+
+#endif
