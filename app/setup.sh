@@ -18,13 +18,14 @@ build_packages=(
 # Prints those of its arguments that are not installed.
 missing_packages() {
   local installed package
-  installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | sed -n 's/^ii  *//p')
+  installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null |
+    sed -n 's/^ii  *//p')
   for package; do
     grep -qxF -- "$package" <<<"$installed" || printf '%s\n' "$package"
   done
 }
 
-# install_packages PACKAGE...: installs what is missing, after asking when a person is there to answer.
+# install_packages PACKAGE...: installs what is missing, after asking when a person is there.
 install_packages() {
   local missing as_root=() reply log
   mapfile -t missing < <(missing_packages "$@")
@@ -52,7 +53,7 @@ install_packages() {
   rm -f "$log"
 }
 
-# build FOLDER MESON_OPTIONS -- TARGETS: configures once, then builds; silent unless something fails.
+# build FOLDER MESON_OPTIONS -- TARGETS: configures once, then builds; quiet unless it fails.
 # One build at a time: a second caller waits for the first.
 build() {
   local folder=$1 options=()
