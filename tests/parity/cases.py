@@ -56,6 +56,14 @@ GREEDY = [
      "cfg": 3.0, "image_cfg": 1.0, "samples": 1},
 ]
 
+DESCRIBE = [
+    {"name": "describe-portrait", "image": "portrait.png", "question": "What is in the picture?"},
+    {"name": "describe-landscape", "image": "landscape.png", "question": "Zähle 3 Füchse 🦊 \n"},
+]
+ANSWER_TOKENS = 8
+
+TOKENIZER_OF = ("tiny-f32", "tiny-gqa")  # tiny-bf16 has the tokenizer of tiny-f32
+
 
 def scene(width, height):
     """A small upright RGB picture: sky, sun, sea, one hard edge and a fine texture."""

@@ -12,7 +12,9 @@ from safetensors.torch import load_file, save_file
 
 import cases
 import checkpoints
+import preprocess
 import reference
+import text_cases
 import toy_tokenizer
 import weights
 
@@ -133,7 +135,12 @@ def trace(ref, case, pictures, seed):
     if steps == ref.n_tokens:
         out["pixels"] = ref.decode(torch.tensor([tokens]))[0]
     check(ref, case, embeds, run, reference.forced(tokens))
-    return {n: t.contiguous() for n, t in out.items()}, tokens
+    if ref.spec["dtype"] == "BF16":
+        out.pop("pixel_values", None)  # the same as in the f32 checkpoint's case
+    entry = {**case, "steps": steps}
+    if seen is not None:
+        entry["vq_gap"] = round(picture_gap(ref, seen), 6)
+    return {n: t.contiguous() for n, t in out.items()}, tokens, entry
 
 
 def check(ref, case, embeds, run, choose):
@@ -180,12 +187,31 @@ def make_goldens(ref, name, out, pictures):
     folder.mkdir(parents=True)
     entries = []
     for i, case in enumerate(cases.TRACES[name]):
-        tensors, tokens = trace(ref, case, pictures, ref.spec["seed"] + 10 + i)
+        tensors, tokens, entry = trace(ref, case, pictures, ref.spec["seed"] + 10 + i)
         save_file(tensors, folder / (case["name"] + ".safetensors"))
         write_json(folder / (case["name"] + ".tokens.json"), {"tokens": tokens}, None)
-        entries.append({**case, "checkpoint": name, "steps": len(tokens)})
+        entries.append({**entry, "checkpoint": name})
     picks = [greedy(ref, case, pictures) for case in cases.GREEDY]
     write_json(folder / "greedy.json", {"checkpoint": name, "cases": picks}, None)
+    answers = {"checkpoint": name, "cases": describe(ref, pictures, folder)}
+    write_json(folder / "describe.json", answers, None)
+    if name in cases.TOKENIZER_OF:
+        write_json(folder / "tokenizer.json", text_cases.golden(ref, name), None)
+    return entries
+
+
+def describe(ref, pictures, out):
+    """Understanding: lm_head logits along greedy answer ids, one file and a list of entries."""
+    entries = []
+    for case in cases.DESCRIBE:
+        ids, embeds = ref.describe_rows(case["question"], pictures[case["image"]])
+        hidden, logits, answer = ref.answer(embeds, cases.ANSWER_TOKENS)
+        best = logits.topk(2, dim=-1).values
+        save_file({"input_ids": ids, "hidden.text": hidden, "logits.text": logits},
+                  out / (case["name"] + ".safetensors"))
+        entries.append({**case, "tokens": answer.tolist(),
+                        "gaps": [round(g, 5) for g in (best[:, 0] - best[:, 1]).tolist()]})
+        print(f"  {case['name']}: {answer.tolist()}")
     return entries
 
 
@@ -216,6 +242,9 @@ def main():
             ref = make_checkpoint(janus, args.out / name, spec)
             listed += make_goldens(ref, name, args.out, pictures)
     write_json(args.out / "golden" / "cases.json", {"cases": listed})
+    tensors, digests = preprocess.golden(janus)
+    save_file(tensors, args.out / "golden" / "preprocess.safetensors")
+    write_json(args.out / "golden" / "preprocess.json", {"cases": digests})
 
 
 if __name__ == "__main__":

@@ -152,6 +152,30 @@ class Reference:
         hidden, logits, guided, token = (torch.stack(x) for x in zip(*record))
         return SimpleNamespace(hidden=hidden, logits=logits, guided=guided, tokens=token.T)
 
+    def describe_rows(self, question, image):
+        """Input ids and embeddings of a question about a picture, one row."""
+        turns = [{"role": USER, "content": self.processor.image_tag + "\n" + question,
+                  "images": [image]}, {"role": ASSISTANT, "content": ""}]
+        batch = self.processor(conversations=turns, images=[image], force_batchify=True)
+        ids = batch.input_ids[0].clone()
+        embeds = self.model.prepare_inputs_embeds(
+            input_ids=batch.input_ids, pixel_values=batch.pixel_values,
+            images_emb_mask=batch.images_emb_mask, images_seq_mask=batch.images_seq_mask)
+        return ids, embeds
+
+    def answer(self, embeds, steps):
+        """Greedy text: hidden [steps, H], lm_head logits [steps, vocab], ids [steps]."""
+        lm, cache, record = self.model.language_model, None, []
+        for _ in range(steps):
+            out = lm.model(inputs_embeds=embeds, use_cache=True, past_key_values=cache)
+            cache = out.past_key_values
+            hidden = out.last_hidden_state[0, -1]
+            logits = lm.lm_head(hidden)
+            token = logits.argmax()
+            record.append((hidden, logits, token))
+            embeds = lm.get_input_embeddings()(token.reshape(1, 1))
+        return tuple(torch.stack(x) for x in zip(*record))
+
     def decode(self, tokens):
         """Decoder output [samples, 3, S, S] before clipping."""
         side = checkpoints.grid(self.spec)
