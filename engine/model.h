@@ -104,6 +104,8 @@ struct JanusModel {
   int gen_head_dim;
   VqDecoder vq;
 
+  struct PreviewTable *preview; // colours of codes, made by the first session; has its own lock
+
   JanusTags tags; // ids of the template's tags, looked up by text
 
   char *owned_text[4];  // folder, name, device name: what info points at

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// Device memory with one sentence when there is not enough of it.
+#include "engine/buffer.h"
+
+#include "engine/error.h"
+
+bool janus_buffer_new(jk_device *device, size_t n_floats, const char *purpose, float **out,
+                      JanusError *error) {
+  void *memory = NULL;
+  const size_t n_bytes = (n_floats ? n_floats : 1) * sizeof(float);
+  jk_status status = device->alloc(device, n_bytes, purpose, &memory);
+  *out = status == JK_OK ? memory : NULL;
+  if (status == JK_OK)
+    return true;
+  return janus_fail(error, status == JK_NO_MEMORY ? JANUS_ERROR_MEMORY : JANUS_ERROR_DEVICE,
+                    "%s: cannot allocate %.3f GB for %s: %s", device->name, (double)n_bytes / 1e9,
+                    purpose, jk_status_text(status));
+}
+
+bool janus_device_check(jk_device *device, JanusError *error) {
+  const jk_status status = device->sync(device);
+  if (status == JK_OK)
+    return true;
+  return janus_fail(error, JANUS_ERROR_DEVICE, "%s failed: %s", device->name,
+                    jk_status_text(status));
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// Keys and values of one sequence in all layers.
+#include "engine/kv-cache.h"
+
+#include "engine/buffer.h"
+
+static size_t layer_floats(const JanusConfig *config, int capacity) {
+  return (size_t)2 * (size_t)config->n_kv_heads * (size_t)capacity * (size_t)config->head_dim;
+}
+
+size_t kv_cache_bytes(const JanusConfig *config, int capacity) {
+  return layer_floats(config, capacity) * (size_t)config->n_layers * sizeof(float);
+}
+
+bool kv_cache_init(KvCache *cache, const JanusModel *model, int capacity, const char *purpose,
+                   JanusError *error) {
+  *cache =
+      (KvCache){.capacity = capacity, .n_layer_floats = layer_floats(&model->config, capacity)};
+  const size_t n_floats = cache->n_layer_floats * (size_t)model->config.n_layers;
+  return janus_buffer_new(model->device, n_floats, purpose, &cache->data, error);
+}
+
+void kv_cache_clear(KvCache *cache, jk_device *device) {
+  device->free(device, cache->data);
+  *cache = (KvCache){0};
+}
+
+jk_kv kv_cache_layer(const KvCache *cache, int layer) {
+  float *k = cache->data + (size_t)layer * cache->n_layer_floats;
+  return (jk_kv){.k = k, .v = k + cache->n_layer_floats / 2, .capacity = cache->capacity};
+}

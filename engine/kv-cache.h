@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// Inside the engine: keys and values of one sequence in all layers.
+#ifndef JANUS_KV_CACHE_H
+#define JANUS_KV_CACHE_H
+
+#include "engine/model.h"
+
+// [n_layers][k, v][n_kv_heads][capacity][head_dim], f32, device memory. Zero = empty.
+typedef struct KvCache {
+  float *data;
+  int capacity;          // positions
+  size_t n_layer_floats; // of k and v of one layer
+} KvCache;
+
+// Bytes that kv_cache_init() takes for `capacity` positions.
+size_t kv_cache_bytes(const JanusConfig *config, int capacity);
+
+// `purpose` is static text for messages. On failure the cache is empty.
+bool kv_cache_init(KvCache *cache, const JanusModel *model, int capacity, const char *purpose,
+                   JanusError *error);
+void kv_cache_clear(KvCache *cache, jk_device *device); // an empty one is allowed
+
+// What the kernels take. Borrowed.
+jk_kv kv_cache_layer(const KvCache *cache, int layer);
+
+#endif
