@@ -24,7 +24,8 @@ RAW = [
     "<begin_of_image>", "a<|User|>b", "<|User|>: x\n\n<|Assistant|>:", " <end_of_image> ",
     "<image_placeholder><image_placeholder>", "<|User", "<|user|>", "<|User|><|Assistant|>",
     "<｜▁pad▁｜> <｜end▁of▁sentence｜>x", "<｜begin▁of▁sentence｜>hi", "<|begin▁of▁sentence|>",
-    "tail of run  <|grounding|>  next run  ", "ü<|User|>ü", "x ü y  ü", "a\nü\n", "<<begin_of_image>>",
+    "tail of run  <|grounding|>  next run  ", "ü<|User|>ü", "x ü y  ü",
+    "a\nü\n", "<<begin_of_image>>",
 ]
 
 PROMPTS = [
@@ -34,7 +35,8 @@ PROMPTS = [
 ]
 
 TAGGED = [
-    "<end_of_image>", "a <|User|> b", "<image_placeholder>", "  <begin_of_image> \n", "ü <|User|> ü",
+    "<end_of_image>", "a <|User|> b", "<image_placeholder>", "  <begin_of_image> \n",
+    "ü <|User|> ü",
     "<｜▁pad▁｜>", "<｜end▁of▁sentence｜>", "x<|Assistant|>:", "plain", " für 2 Füchse ",
 ]
 
