@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// What the engine's tests on the parity checkpoints share.
+#include "tests/engine/parity.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static int n_checks, n_failed;
+static const char *parity_folder = "tests/parity";
+
+bool check(bool is_ok, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  printf("%sok %d - ", is_ok ? "" : "not ", ++n_checks);
+  vprintf(format, args);
+  va_end(args);
+  printf("\n");
+  fflush(stdout);
+  n_failed += !is_ok;
+  return is_ok;
+}
+
+int finish(void) {
+  printf("1..%d\n", n_checks);
+  return n_failed > 0;
+}
+
+void set_parity_folder(int argc, char **argv) {
+  if (argc > 1)
+    parity_folder = argv[1];
+}
+
+const char *parity_path(const char *format, ...) {
+  static char paths[4][1024];
+  static int turn;
+  char *path = paths[turn++ % 4];
+  int n = snprintf(path, sizeof paths[0], "%s/", parity_folder);
+  va_list args;
+  va_start(args, format);
+  vsnprintf(path + n, sizeof paths[0] - (size_t)n, format, args);
+  va_end(args);
+  return path;
+}
+
+static void give_up(const char *what, const JanusError *error) {
+  check(false, "%s: %s", what, error->message);
+  finish();
+  exit(1);
+}
+
+JanusModel *open_checkpoint(const char *name, jk_isa isa, int n_threads) {
+  JanusError error = {0};
+  setenv("LIMNER_CPU_ISA", jk_isa_text(isa), 1);
+  const JanusModelOptions options = {.folder = parity_path("%s", name),
+                                     .device = "cpu",
+                                     .weights = JANUS_WEIGHTS_F32,
+                                     .n_threads = n_threads};
+  JanusModel *model = janus_model_open(&options, &error);
+  if (!model)
+    give_up("the checkpoint opens", &error);
+  return model;
+}
+
+JanusRequest text_request(const char *prompt, int n_samples, uint64_t seed) {
+  return (JanusRequest){.prompt = prompt,
+                        .n_samples = n_samples,
+                        .seed = seed,
+                        .cfg = 5,
+                        .temperature = 1,
+                        .top_p = 1};
+}
+
+JanusSession *new_session(JanusModel *model, const JanusRequest *request) {
+  JanusError error = {0};
+  JanusSession *session = janus_session_new(model, request, &error);
+  if (!session)
+    give_up("the request is granted", &error);
+  return session;
+}
+
+uint32_t next_random(uint64_t *state) {
+  *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+  return (uint32_t)(*state >> 33);
+}
+
+double now_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// What the engine's tests on the parity checkpoints share: TAP lines, paths, opening a checkpoint.
+#ifndef LIMNER_TESTS_PARITY_H
+#define LIMNER_TESTS_PARITY_H
+
+#include "engine/engine.h"
+#include "kernels/kernels.h"
+
+// Numbers and prints "ok N - ..." or "not ok N - ...". Returns `is_ok`.
+bool check(bool is_ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// Prints the plan; the process's exit status.
+int finish(void);
+
+// tests/parity of the source tree: argv[1] of the test, else tests/parity here.
+void set_parity_folder(int argc, char **argv);
+// FOLDER/tests/parity/... ; static buffers, four calls deep.
+const char *parity_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+// Opens a checkpoint of the parity folder in f32. Ends the test when it cannot.
+JanusModel *open_checkpoint(const char *name, jk_isa isa, int n_threads);
+
+// A request with the usual values.
+JanusRequest text_request(const char *prompt, int n_samples, uint64_t seed);
+
+// A session that must be granted; ends the test when it is not.
+JanusSession *new_session(JanusModel *model, const JanusRequest *request);
+
+// Pseudo-random numbers for choosing what to do (never for data that matters).
+uint32_t next_random(uint64_t *state);
+
+double now_ms(void);
+
+#endif
