@@ -46,6 +46,7 @@ class ResBlock(nn.Module):
         super().__init__()
         self.norm1, self.conv1 = group_norm(c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
         self.norm2, self.conv2 = group_norm(c_out), nn.Conv2d(c_out, c_out, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)  # starts as its shortcut: learns much faster
         if c_in != c_out:
             self.nin_shortcut = nn.Conv2d(c_in, c_out, 1)
 
@@ -63,6 +64,7 @@ class AttnBlock(nn.Module):
         self.norm = group_norm(channels)
         self.q, self.k, self.v, self.proj_out = (nn.Conv2d(channels, channels, 1)
                                                  for _ in range(4))
+        nn.init.zeros_(self.proj_out.weight)
 
     def forward(self, x):
         h = self.norm(x)
@@ -174,7 +176,7 @@ class Codebook(nn.Module):
         self.embedding = nn.Embedding(SHAPE.codes, SHAPE.code_dim)
 
     def nearest(self, z):
-        """Unit latents [n, code_dim] to indices [n]."""
+        """Unit latents [..., code_dim] to indices [...]."""
         return (z @ F.normalize(self.embedding.weight, dim=-1).T).argmax(-1)
 
     def lookup(self, ids):
@@ -191,19 +193,14 @@ class Codec(nn.Module):
         self.quant_conv = nn.Conv2d(SHAPE.latent, SHAPE.code_dim, 1)
         self.post_quant_conv = nn.Conv2d(SHAPE.code_dim, SHAPE.latent, 1)
 
-    def latents(self, pixels):
-        """Unit latents [n, height, width, code_dim], in float32."""
-        z = self.quant_conv(self.encoder(pixels)).permute(0, 2, 3, 1)
-        return F.normalize(z.float(), dim=-1)
-
     def pixels(self, z):
         """Pixels from unit vectors [n, height, width, code_dim]."""
         return self.decoder(self.post_quant_conv(z.permute(0, 3, 1, 2)))
 
     def encode(self, pixels):
         """Image tokens [n, height, width]."""
-        z = self.latents(pixels)
-        return self.quantize.nearest(z.reshape(-1, SHAPE.code_dim)).reshape(z.shape[:3])
+        z = self.quant_conv(self.encoder(pixels)).permute(0, 2, 3, 1)
+        return self.quantize.nearest(F.normalize(z.float(), dim=-1))
 
     def decode(self, ids):
         """Pixels of image tokens [n, height, width]."""
