@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// Inside the CPU backend: facts of the machine beside those in kernels.h.
+#ifndef JK_CPU_DETECT_H
+#define JK_CPU_DETECT_H
+
+#include "kernels/kernels.h"
+
+// Cores this process may run on, at least 1.
+int jk_cpu_n_cores(void);
+
+#endif

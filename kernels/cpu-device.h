@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// Inside the CPU backend: the device and what its operations share.
+#ifndef JK_CPU_DEVICE_H
+#define JK_CPU_DEVICE_H
+
+#include "kernels/cpu-kernels.h"
+#include "kernels/sampling.h"
+#include "kernels/thread-pool.h"
+
+// Statistics of a group normalisation: partitions of pixels, and groups per pass.
+enum { JK_STAT_PARTITIONS = 64, JK_STAT_GROUPS = 256 };
+
+typedef struct jk_cpu_thread {
+  float *conv_rows; // padded input rows of a convolution
+  size_t n_conv_rows_floats;
+  jk_ranked *ranked; // of a draw
+  size_t n_ranked;
+} jk_cpu_thread;
+
+typedef struct jk_cpu_device {
+  jk_device base; // first: the table's `dev` is this
+  jk_cpu_kernels kernels;
+  jk_pool *pool;
+  double *group_sums; // [JK_STAT_PARTITIONS][JK_STAT_GROUPS][2]
+  jk_cpu_thread threads[];
+} jk_cpu_device;
+
+struct jk_linear {
+  jk_weight weight;
+  float *bias; // [n_rows] or NULL
+};
+
+struct jk_conv {
+  int n_in, n_out;
+  int max_width_px; // of the output
+  float *packed;    // see cpu-kernels.h
+  float *bias;      // [n_out] and zeros up to the blocks
+};
+
+static inline jk_cpu_device *jk_cpu_of(jk_device *dev) {
+  return (jk_cpu_device *)dev;
+}
+
+// Zeroed and 64-byte aligned; NULL when there is no memory. Released by jk_aligned_free().
+void *jk_aligned_alloc(size_t n_bytes);
+void jk_aligned_free(void *p);
+
+// Calls fn like jk_pool_run(), in the caller alone when the whole work (in the order of
+// multiplications) does not repay the waking of a thread.
+void jk_cpu_share(jk_cpu_device *dev, jk_pool_fn fn, void *context, int n_items, double work);
+
+// Fill their part of the table.
+void jk_cpu_init_linear(jk_device *table);
+void jk_cpu_init_conv(jk_device *table);
+void jk_cpu_init_norms(jk_device *table);
+void jk_cpu_init_rows(jk_device *table);
+
+#endif

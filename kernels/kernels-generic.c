@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+// The reference in plain C: every computation of the CPU backend, on any machine.
+#include "kernels/cpu-kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LANES = 8, SLICE = 256, ROW_TILE = 8, GROUP_SLICE = 16 };
+
+static const void *element(const void *base, jk_dtype dtype, size_t index) {
+  return (const char *)base + index * jk_dtype_size(dtype);
+}
+
+static float sum_lanes(const float lanes[LANES]) {
+  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
+         ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}
+
+// Adds the products of n values, n <= SLICE; lane = position modulo LANES.
+static void add_products(float lanes[LANES], const float *x, const float *w, int n) {
+  int i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (int lane = 0; lane < LANES; lane++)
+      lanes[lane] += x[i + lane] * w[i + lane];
+  for (int lane = 0; i < n; i++, lane++)
+    lanes[lane] += x[i] * w[i];
+}
+
+static void linear_tile(const jk_linear_job *job, int row, int n_rows, int out) {
+  float lanes[ROW_TILE][LANES] = {{0}};
+  float slice[SLICE];
+  size_t first = (size_t)out * (size_t)job->n_in;
+  for (int k = 0; k < job->n_in; k += SLICE) {
+    int n = job->n_in - k < SLICE ? job->n_in - k : SLICE;
+    jk_widen(slice, element(job->weight, job->dtype, first + (size_t)k), job->dtype, (size_t)n);
+    for (int r = 0; r < n_rows; r++)
+      add_products(lanes[r], job->x + (size_t)(row + r) * (size_t)job->n_in + k, slice, n);
+  }
+  for (int r = 0; r < n_rows; r++) {
+    float value = sum_lanes(lanes[r]) + (job->bias ? job->bias[out] : 0.0f);
+    float *y = job->y + (size_t)(row + r) * (size_t)job->n_out + out;
+    *y = job->accumulate ? *y + value : value;
+  }
+}
+
+static void linear_generic(const jk_linear_job *job, int row_begin, int row_end, int out_begin,
+                           int out_end) {
+  for (int out = out_begin; out < out_end; out++)
+    for (int row = row_begin; row < row_end; row += ROW_TILE)
+      linear_tile(job, row, row_end - row < ROW_TILE ? row_end - row : ROW_TILE, out);
+}
+
+// Key or value vector of position `pos` of a context.
+static const float *cached(const jk_context *context, bool value, int kv_head, int pos,
+                           int head_dim) {
+  const jk_kv *kv = pos < context->n_prefix ? &context->prefix : &context->tail;
+  if (pos >= context->n_prefix)
+    pos -= context->n_prefix;
+  const float *base = value ? kv->v : kv->k;
+  return base + ((size_t)kv_head * (size_t)kv->capacity + (size_t)pos) * (size_t)head_dim;
+}
+
+typedef struct softmax_state {
+  float max, sum;
+} softmax_state;
+
+static void attend_block(softmax_state *state, float *out, const float *q,
+                         const jk_context *context, int kv_head, int begin, int end, int dim) {
+  float p[JK_KEY_BLOCK];
+  float scale = 1.0f / sqrtf((float)dim);
+  float max = state->max;
+  for (int pos = begin; pos < end; pos++) {
+    float lanes[LANES] = {0};
+    add_products(lanes, q, cached(context, false, kv_head, pos, dim), dim);
+    p[pos - begin] = sum_lanes(lanes) * scale;
+    max = p[pos - begin] > max ? p[pos - begin] : max;
+  }
+  float shrink = state->max == max ? 1.0f : expf(state->max - max);
+  state->max = max;
+  state->sum *= shrink;
+  for (int d = 0; d < dim; d++)
+    out[d] *= shrink;
+  for (int pos = begin; pos < end; pos++) {
+    const float *v = cached(context, true, kv_head, pos, dim);
+    float weight = expf(p[pos - begin] - max);
+    state->sum += weight;
+    for (int d = 0; d < dim; d++)
+      out[d] += weight * v[d];
+  }
+}
+
+static void attention_generic(const jk_attention_job *job, int row_begin, int row_end, int head) {
+  int dim = job->head_dim;
+  int kv_head = head / (job->n_heads / job->n_kv_heads);
+  for (int row = row_begin; row < row_end; row++) {
+    const jk_context *context = &job->contexts[row];
+    size_t at = ((size_t)row * (size_t)job->n_heads + (size_t)head) * (size_t)dim;
+    float *out = job->out + at;
+    softmax_state state = {-INFINITY, 0.0f};
+    int n = context->n_prefix + context->n_tail;
+    memset(out, 0, (size_t)dim * sizeof *out);
+    for (int begin = 0; begin < n; begin += JK_KEY_BLOCK) {
+      int end = n - begin < JK_KEY_BLOCK ? n : begin + JK_KEY_BLOCK;
+      attend_block(&state, out, job->q + at, context, kv_head, begin, end, dim);
+    }
+    for (int d = 0; d < dim && n > 0; d++)
+      out[d] /= state.sum;
+  }
+}
+
+static void conv_pixel(const jk_conv_row *row, const float *packed, int px, int out, int width) {
+  float sums[JK_CONV_BLOCK] = {0};
+  size_t n_in = (size_t)row->n_in;
+  for (int ky = 0; ky < 3; ky++) {
+    const float *x = row->rows[ky] + (size_t)px * (size_t)row->step * n_in;
+    const float *w = packed + (size_t)ky * 3 * n_in * (size_t)width;
+    for (size_t i = 0; i < 3 * n_in; i++)
+      for (int o = 0; o < width; o++)
+        sums[o] += x[i] * w[i * (size_t)width + (size_t)o];
+  }
+  size_t at = (size_t)px * (size_t)row->n_out;
+  for (int o = 0; o < width && out + o < row->n_out; o++) {
+    float value = sums[o] + row->bias[out + o];
+    row->y[at + (size_t)(out + o)] =
+        row->residual ? row->residual[at + (size_t)(out + o)] + value : value;
+  }
+}
+
+static void conv_row_generic(const jk_conv_row *row) {
+  const float *packed = row->packed;
+  for (int out = 0; out < row->n_out;) {
+    int width = jk_conv_block_width(row->n_out, out);
+    for (int px = 0; px < row->n_px; px++)
+      conv_pixel(row, packed, px, out, width);
+    packed += 9 * (size_t)row->n_in * (size_t)width;
+    out += width;
+  }
+}
+
+static void group_sums_generic(const jk_group_job *job, double *sums, int begin, int end) {
+  int n_channels = job->channel_end - job->channel_begin;
+  memset(sums, 0, 2 * (size_t)(n_channels / job->group_size) * sizeof *sums);
+  for (int c = job->channel_begin; c < job->channel_end; c++) {
+    int group = (c - job->channel_begin) / job->group_size;
+    double sum = 0.0, squares = 0.0;
+    for (int px = begin; px < end; px++) {
+      double value = (double)job->x[(size_t)px * (size_t)job->channels + (size_t)c];
+      sum += value;
+      squares += value * value;
+    }
+    sums[2 * group] += sum;
+    sums[2 * group + 1] += squares;
+  }
+}
+
+static float silu(float x) {
+  return x / (1.0f + expf(-x));
+}
+
+static void group_apply_generic(const jk_group_job *job, int begin, int end) {
+  for (int px = begin; px < end; px++) {
+    for (int c = job->channel_begin; c < job->channel_end; c++) {
+      size_t i = (size_t)px * (size_t)job->channels + (size_t)c;
+      int group = (c - job->channel_begin) / job->group_size;
+      float value = (job->x[i] - job->mean[group]) * (job->scale[group] * job->weight[c]);
+      value += job->bias[c];
+      job->y[i] = job->swish ? silu(value) : value;
+    }
+  }
+}
+
+static void rms_norm_generic(float *y, const float *x, const float *weight, int dim, float eps) {
+  float lanes[LANES] = {0};
+  add_products(lanes, x, x, dim);
+  float scale = 1.0f / sqrtf(sum_lanes(lanes) / (float)dim + eps);
+  for (int i = 0; i < dim; i++)
+    y[i] = x[i] * scale * weight[i];
+}
+
+static void silu_mul_generic(float *y, const float *gate, const float *up, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    y[i] = silu(gate[i]) * up[i];
+}
+
+static void gelu_generic(float *y, const float *x, size_t n) {
+  const float sqrt_half = 0.70710678118654752f;
+  for (size_t i = 0; i < n; i++)
+    y[i] = 0.5f * x[i] * (1.0f + erff(x[i] * sqrt_half));
+}
+
+void jk_kernels_init_generic(jk_cpu_kernels *kernels) {
+  *kernels = (jk_cpu_kernels){
+      .linear = linear_generic,
+      .attention = attention_generic,
+      .conv_row = conv_row_generic,
+      .group_sums = group_sums_generic,
+      .group_apply = group_apply_generic,
+      .rms_norm = rms_norm_generic,
+      .silu_mul = silu_mul_generic,
+      .gelu = gelu_generic,
+  };
+}
