@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+// Attention, rotary embedding and the writing of caches.
+#include "check.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct shape {
+  int n_heads, n_kv_heads, head_dim, n_keys;
+} shape;
+
+// Keys and values of one sequence, [n_kv_heads][n_keys][head_dim].
+typedef struct sequence {
+  shape shape;
+  float *k, *v;
+} sequence;
+
+static size_t n_values(const shape *s) {
+  return (size_t)s->n_kv_heads * (size_t)s->n_keys * (size_t)s->head_dim;
+}
+
+static sequence sequence_new(check_random *random, shape s) {
+  sequence seq = {s, malloc(n_values(&s) * sizeof(float)), malloc(n_values(&s) * sizeof(float))};
+  check_fill(random, seq.k, n_values(&s), 0.7f);
+  check_fill(random, seq.v, n_values(&s), 1.0f);
+  return seq;
+}
+
+static void sequence_free(sequence *seq) {
+  free(seq->k);
+  free(seq->v);
+}
+
+// A cache that holds positions [begin, end) of a sequence, NaN in the spare positions.
+static jk_kv cut(const sequence *seq, int begin, int end, int spare) {
+  const shape *s = &seq->shape;
+  int capacity = end - begin + spare;
+  size_t dim = (size_t)s->head_dim, n = (size_t)s->n_kv_heads * (size_t)capacity * dim;
+  jk_kv kv = {malloc((n + 1) * sizeof(float)), malloc((n + 1) * sizeof(float)), capacity};
+  memset(kv.k, 0xff, n * sizeof(float));
+  memset(kv.v, 0xff, n * sizeof(float));
+  for (int h = 0; h < s->n_kv_heads; h++) {
+    size_t from = ((size_t)h * (size_t)s->n_keys + (size_t)begin) * dim;
+    size_t to = (size_t)h * (size_t)capacity * dim, bytes = (size_t)(end - begin) * dim * 4;
+    memcpy(kv.k + to, seq->k + from, bytes);
+    memcpy(kv.v + to, seq->v + from, bytes);
+  }
+  return kv;
+}
+
+static void kv_free(jk_kv *kv) {
+  free(kv->k);
+  free(kv->v);
+}
+
+static void note_errors(check_worst *worst, const float *out, const float *q, const sequence *seq,
+                        int n_keys, int head) {
+  const shape *s = &seq->shape;
+  size_t dim = (size_t)s->head_dim;
+  size_t base = (size_t)(head / (s->n_heads / s->n_kv_heads)) * (size_t)s->n_keys * dim;
+  double *p = malloc((size_t)n_keys * sizeof *p), max = -INFINITY, sum = 0.0;
+  for (int j = 0; j < n_keys; j++) {
+    p[j] = 0.0;
+    for (size_t d = 0; d < dim; d++)
+      p[j] += (double)q[d] * (double)seq->k[base + (size_t)j * dim + d];
+    p[j] /= sqrt((double)s->head_dim);
+    max = p[j] > max ? p[j] : max;
+  }
+  for (int j = 0; j < n_keys; j++)
+    sum += p[j] = exp(p[j] - max);
+  for (size_t d = 0; d < dim; d++) {
+    double value = 0.0, scale = 0.0;
+    for (int j = 0; j < n_keys; j++) {
+      double v = (double)seq->v[base + (size_t)j * dim + d];
+      value += p[j] / sum * v;
+      scale += p[j] / sum * fabs(v);
+    }
+    check_note(worst, (double)out[d], value, scale);
+  }
+  free(p);
+}
+
+static const shape shapes[] = {{4, 4, 16, 36},  {8, 2, 32, 1},   {8, 8, 32, 640}, {4, 2, 128, 200},
+                               {1, 1, 512, 96}, {1, 1, 64, 576}, {3, 3, 7, 65},   {2, 1, 100, 130}};
+enum { N_SHAPES = sizeof shapes / sizeof *shapes };
+
+// Row i attends to the first lengths[i] positions, with the border at borders[i].
+static void attend(jk_device *dev, float *out, const float *q, const sequence *seq,
+                   const jk_kv *prefix, const jk_kv *tail, int border, const int *lengths,
+                   int n_rows) {
+  jk_context *contexts = calloc((size_t)n_rows, sizeof *contexts);
+  for (int i = 0; i < n_rows; i++) {
+    int n_prefix = lengths[i] < border ? lengths[i] : border;
+    contexts[i] = (jk_context){*prefix, *tail, n_prefix, lengths[i] - n_prefix};
+  }
+  dev->attention(dev, out, q, contexts, n_rows, seq->shape.n_heads, seq->shape.n_kv_heads,
+                 seq->shape.head_dim);
+  free(contexts);
+}
+
+typedef struct run {
+  sequence seq;
+  int n_rows;
+  int lengths[40];
+  float *q;
+  size_t n_out;
+} run;
+
+static run run_new(check_random *random, shape s, int n_rows) {
+  run r = {.seq = sequence_new(random, s), .n_rows = n_rows};
+  r.n_out = (size_t)n_rows * (size_t)s.n_heads * (size_t)s.head_dim;
+  r.q = malloc(r.n_out * sizeof *r.q);
+  check_fill(random, r.q, r.n_out, 1.0f);
+  // Causal prefill at the end of the sequence, then rows of any length.
+  for (int i = 0; i < n_rows; i++) {
+    r.lengths[i] = s.n_keys - n_rows + 8 + i;
+    if (r.lengths[i] < 1 || r.lengths[i] > s.n_keys)
+      r.lengths[i] = check_int(random, 1, s.n_keys);
+  }
+  return r;
+}
+
+static void run_free(run *r) {
+  sequence_free(&r->seq);
+  free(r->q);
+}
+
+static void run_at(const run *r, jk_device *dev, int border, float *out) {
+  jk_kv prefix = cut(&r->seq, 0, border, 3), tail = cut(&r->seq, border, r->seq.shape.n_keys, 5);
+  attend(dev, out, r->q, &r->seq, &prefix, &tail, border, r->lengths, r->n_rows);
+  kv_free(&prefix);
+  kv_free(&tail);
+}
+
+static void test_values(jk_isa isa) {
+  jk_device *dev = check_open(2, isa);
+  check_random random = check_seed(21);
+  check_worst worst = {0};
+  bool whole = true;
+  for (int i = 0; i < N_SHAPES; i++) {
+    run r = run_new(&random, shapes[i], 29);
+    check_buffer out = check_buffer_new(r.n_out, 1);
+    run_at(&r, dev, shapes[i].n_keys / 3, out.x);
+    size_t dim = (size_t)shapes[i].head_dim;
+    for (int row = 0; row < r.n_rows; row++) {
+      for (int head = 0; head < shapes[i].n_heads; head++) {
+        size_t at = ((size_t)row * (size_t)shapes[i].n_heads + (size_t)head) * dim;
+        note_errors(&worst, out.x + at, r.q + at, &r.seq, r.lengths[row], head);
+      }
+    }
+    whole &= check_buffer_intact(&out);
+    check_buffer_free(&out);
+    run_free(&r);
+  }
+  check(whole, "attention %s: nothing written outside", jk_isa_text(isa));
+  // Scores reach several hundred (outliers in q and k), whose f32 rounding is in the exponent.
+  check_bound(&worst, 3e-4, "attention %s: close to f64", jk_isa_text(isa));
+  dev->close(dev);
+}
+
+static void test_invariance(jk_isa isa) {
+  jk_device *one = check_open(1, isa), *three = check_open(3, isa);
+  check_random random = check_seed(22);
+  bool borders = true, threads = true, alone = true;
+  for (int i = 0; i < N_SHAPES; i++) {
+    run r = run_new(&random, shapes[i], 29);
+    float *a = malloc(r.n_out * sizeof *a), *b = malloc(r.n_out * sizeof *b);
+    int n = shapes[i].n_keys;
+    run_at(&r, one, 0, a);
+    for (int border = 1; border <= n; border += 1 + n / 9) {
+      run_at(&r, one, border, b);
+      borders &= check_same(a, b, r.n_out);
+    }
+    run_at(&r, three, n / 2, b);
+    threads &= check_same(a, b, r.n_out);
+    size_t row_values = r.n_out / (size_t)r.n_rows;
+    for (int row = 0; row < r.n_rows; row++) {
+      run single = r;
+      single.q = r.q + (size_t)row * row_values;
+      single.n_rows = 1;
+      single.lengths[0] = r.lengths[row];
+      run_at(&single, one, n / 2, b + (size_t)row * row_values);
+    }
+    alone &= check_same(a, b, r.n_out);
+    free(a);
+    free(b);
+    run_free(&r);
+  }
+  check(borders, "attention %s: the border of a context changes no bit", jk_isa_text(isa));
+  check(threads, "attention %s: 3 threads give the bits of 1", jk_isa_text(isa));
+  check(alone, "attention %s: rows alone give the bits of rows together", jk_isa_text(isa));
+  one->close(one);
+  three->close(three);
+}
+
+static void test_rope(jk_isa isa) {
+  enum { ROWS = 9, HEADS = 3, POSITIONS = 20 };
+  static const int dims[] = {2, 6, 16, 34, 128};
+  jk_device *dev = check_open(2, isa);
+  check_random random = check_seed(23);
+  check_worst worst = {0};
+  bool whole = true;
+  for (int i = 0; i < 5; i++) {
+    int dim = dims[i], half = dim / 2, positions[ROWS];
+    float cos_table[POSITIONS * 64], sin_table[POSITIONS * 64];
+    for (int j = 0; j < POSITIONS * half; j++) {
+      cos_table[j] = cosf((float)j);
+      sin_table[j] = sinf((float)j);
+    }
+    check_buffer x = check_buffer_new((size_t)(ROWS * HEADS * dim), 1);
+    check_fill(&random, x.x, x.n, 1.0f);
+    float *before = malloc(x.n * sizeof *before);
+    memcpy(before, x.x, x.n * sizeof *before);
+    for (int r = 0; r < ROWS; r++)
+      positions[r] = check_int(&random, 0, POSITIONS - 1);
+    dev->rope(dev, x.x, cos_table, sin_table, positions, ROWS, HEADS, dim);
+    for (int j = 0; j < (int)x.n; j++) {
+      int d = j % dim, at = positions[j / dim / HEADS] * half + d % half;
+      double c = (double)cos_table[at], s = (double)sin_table[at];
+      double other = d < half ? -(double)before[j + half] : (double)before[j - half];
+      check_note(&worst, (double)x.x[j], (double)before[j] * c + other * s,
+                 fabs((double)before[j]) + fabs(other));
+    }
+    whole &= check_buffer_intact(&x);
+    free(before);
+    check_buffer_free(&x);
+  }
+  check(whole, "rope %s: nothing written outside", jk_isa_text(isa));
+  check_bound(&worst, 1.5e-7, "rope %s: close to f64", jk_isa_text(isa)); // observed 8.6e-8
+  dev->close(dev);
+}
+
+static void test_kv_write(void) {
+  enum { HEADS = 2, DIM = 5, CAPACITY = 4 };
+  jk_device *dev = check_open(1, JK_ISA_GENERIC);
+  check_buffer k0 = check_buffer_new(HEADS * CAPACITY * DIM, 0), v0 = check_buffer_new(k0.n, 0);
+  check_buffer k1 = check_buffer_new(k0.n, 0), v1 = check_buffer_new(k0.n, 0);
+  jk_kv caches[] = {{k0.x, v0.x, CAPACITY}, {k1.x, v1.x, CAPACITY}};
+  int32_t slots[] = {3, 1};
+  float k[2 * HEADS * DIM], v[2 * HEADS * DIM];
+  for (int i = 0; i < 2 * HEADS * DIM; i++) {
+    k[i] = (float)i;
+    v[i] = (float)-i;
+  }
+  dev->kv_write(dev, caches, slots, k, v, 2, HEADS, DIM);
+  bool right = true, untouched = true;
+  for (int row = 0; row < 2; row++) {
+    for (int i = 0; i < HEADS * CAPACITY * DIM; i++) {
+      int head = i / CAPACITY / DIM, slot = i / DIM % CAPACITY, d = i % DIM;
+      if (slot == slots[row])
+        right &= caches[row].k[i] == k[(row * HEADS + head) * DIM + d] &&
+                 caches[row].v[i] == v[(row * HEADS + head) * DIM + d];
+      else
+        untouched &= isnan(caches[row].k[i]) && isnan(caches[row].v[i]);
+    }
+  }
+  check(right, "kv_write: rows land in their slots");
+  check(untouched && check_buffer_intact(&k0) && check_buffer_intact(&v0) &&
+            check_buffer_intact(&k1) && check_buffer_intact(&v1),
+        "kv_write: nothing else is written");
+  check_buffer_free(&k0);
+  check_buffer_free(&v0);
+  check_buffer_free(&k1);
+  check_buffer_free(&v1);
+  dev->close(dev);
+}
+
+int main(void) {
+  for (jk_isa isa = JK_ISA_GENERIC; isa <= jk_cpu_best_isa(); isa++) {
+    test_values(isa);
+    test_invariance(isa);
+    test_rope(isa);
+  }
+  test_kv_write();
+  return check_done();
+}
