@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The worker thread, the opened model, and the jobs that wait for it: a GListModel of LimnerJob,
-// oldest first. All functions on the main thread; none blocks.
+// The worker thread, the opened model, and the jobs that wait for it or run: a GListModel of
+// LimnerJob, oldest first, which a job leaves when it is over. All functions on the main thread;
+// none but shutdown blocks.
 #ifndef LIMNER_JOB_QUEUE_H
 #define LIMNER_JOB_QUEUE_H
 
@@ -41,7 +42,7 @@ void limner_job_queue_set_model(LimnerJobQueue *self, const char *folder, const 
 LimnerModelState limner_job_queue_get_model_state(LimnerJobQueue *self);
 const LimnerModelSummary *limner_job_queue_get_model(LimnerJobQueue *self); // NULL until READY once
 const GError *limner_job_queue_get_model_error(LimnerJobQueue *self);       // set when FAILED
-// Takes a reference.
+// Takes a reference. The job must be new.
 void limner_job_queue_add(LimnerJobQueue *self, LimnerJob *job);
 void limner_job_queue_cancel_all(LimnerJobQueue *self);
 guint limner_job_queue_get_n_active(LimnerJobQueue *self);

@@ -83,6 +83,8 @@ guint limner_job_get_n_done(LimnerJob *self);
 guint limner_job_get_n_total(LimnerJob *self);
 double limner_job_get_tokens_per_second(LimnerJob *self);
 double limner_job_get_seconds_left(LimnerJob *self);
+// How long the job has been in this state so far, over states that run. Any thread.
+double limner_job_get_state_seconds(LimnerJob *self, LimnerJobState state);
 const GError *limner_job_get_error(LimnerJob *self);       // set when FAILED
 GCancellable *limner_job_get_cancellable(LimnerJob *self); // borrowed
 // Stops it wherever it is, within one step of the engine. Any thread.

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: MIT
+// The worker thread that opens models and runs jobs, one thing at a time in the order asked for,
+// and the list of the jobs that are not over.
+#include "app/job-queue.h"
+
+#include "app/job-private.h"
+#include "app/model-folder.h"
+
+typedef enum { COMMAND_OPEN, COMMAND_RUN, COMMAND_QUIT } CommandKind;
+
+typedef struct Command {
+  CommandKind kind;
+  guint opening;  // OPEN: its number; RUN: the opening it waits for, 0 = none
+  char *folder;   // OPEN
+  char *device;   // OPEN
+  LimnerJob *job; // RUN
+} Command;
+
+// What the worker has to say about an opening, until the main thread takes it.
+typedef struct News {
+  LimnerModelSummary *summary; // opened
+  GError *error;               // or not
+  guint opening;
+} News;
+
+// What the worker thread alone touches.
+typedef struct Worker {
+  JanusModel *model;
+  GError *error; // of the last opening that failed
+  guint failed_opening;
+  double decode_seconds; // measured with `model`; 0 = not yet
+} Worker;
+
+struct _LimnerJobQueue {
+  GObject parent_instance;
+  // Owned, main thread
+  GListStore *jobs;
+  GThread *thread; // NULL after shutdown
+  GAsyncQueue *commands;
+  GMainContext *context;
+  LimnerModelSummary *model;
+  GError *model_error;
+  LimnerModelState model_state;
+  guint opening; // number of the last one asked for
+  // Owned, under the lock
+  GMutex lock;
+  News news;
+  GPtrArray
+      *spent; // jobs the worker is done with: their last reference is dropped by the main thread
+  GSource *source;
+  // Owned, worker thread
+  Worker worker;
+};
+
+static void limner_job_queue_list_model_init(GListModelInterface *iface);
+
+G_DEFINE_FINAL_TYPE_WITH_CODE(LimnerJobQueue, limner_job_queue, G_TYPE_OBJECT,
+                              G_IMPLEMENT_INTERFACE(G_TYPE_LIST_MODEL,
+                                                    limner_job_queue_list_model_init))
+
+G_DEFINE_ENUM_TYPE(LimnerModelState, limner_model_state,
+                   G_DEFINE_ENUM_VALUE(LIMNER_MODEL_NONE, "none"),
+                   G_DEFINE_ENUM_VALUE(LIMNER_MODEL_LOADING, "loading"),
+                   G_DEFINE_ENUM_VALUE(LIMNER_MODEL_READY, "ready"),
+                   G_DEFINE_ENUM_VALUE(LIMNER_MODEL_FAILED, "failed"))
+
+enum { PROP_0, PROP_MODEL_STATE, PROP_N_ACTIVE, N_PROPS };
+static GParamSpec *properties[N_PROPS];
+
+// --- plain values --------------------------------------------------------------------------------
+
+static void command_free(Command *command) {
+  g_free(command->folder);
+  g_free(command->device);
+  g_clear_object(&command->job);
+  g_free(command);
+}
+
+static void summary_free(LimnerModelSummary *summary) {
+  if (!summary)
+    return;
+  g_free(summary->folder);
+  g_free(summary->name);
+  g_free(summary->device_name);
+  g_free(summary->weights);
+  g_free(summary);
+}
+
+static void news_clear(News *news) {
+  g_clear_pointer(&news->summary, summary_free);
+  g_clear_error(&news->error);
+}
+
+static LimnerModelSummary *summary_new(const char *folder, const JanusModelInfo *info) {
+  LimnerModelSummary *summary = g_new0(LimnerModelSummary, 1);
+  summary->folder = g_strdup(folder);
+  summary->is_demo = limner_model_folder_is_demo(folder);
+  summary->name = g_strdup(summary->is_demo ? "Demo model" : info->name);
+  summary->device_name = g_strdup(info->device_name);
+  summary->weights = g_strdup(janus_weights_text(info->weights));
+  summary->defaults = info->defaults;
+  summary->image_size_px = info->image_size_px;
+  summary->grid = info->grid;
+  summary->n_image_tokens = info->n_image_tokens;
+  return summary;
+}
+
+// --- the worker ----------------------------------------------------------------------------------
+
+static gboolean on_news(gpointer data);
+
+// With the lock held.
+static void schedule(LimnerJobQueue *self) {
+  if (self->source)
+    return;
+  self->source = g_idle_source_new();
+  g_source_set_priority(self->source, G_PRIORITY_DEFAULT);
+  // Borrowed: the queue destroys the source before it goes.
+  g_source_set_callback(self->source, on_news, self, NULL);
+  g_source_attach(self->source, self->context);
+}
+
+// Hands news to the main thread. What it has not taken yet is out of date, but for the model that
+// stays in use when a later one fails.
+static void tell(LimnerJobQueue *self, News news) {
+  g_mutex_lock(&self->lock);
+  if (!news.summary)
+    news.summary = g_steal_pointer(&self->news.summary);
+  news_clear(&self->news);
+  self->news = news;
+  schedule(self);
+  g_mutex_unlock(&self->lock);
+}
+
+static void give_back(LimnerJobQueue *self, Command *command) {
+  g_mutex_lock(&self->lock);
+  g_ptr_array_add(self->spent, g_steal_pointer(&command->job));
+  schedule(self);
+  g_mutex_unlock(&self->lock);
+}
+
+static JanusModel *open_model(const Command *command, GError **error) {
+  g_autofree char *path = limner_model_folder_resolve(command->folder);
+  if (!limner_model_folder_check(path, error))
+    return NULL;
+  const JanusModelOptions options = {
+      .folder = path, .device = command->device, .weights = JANUS_WEIGHTS_AUTO};
+  JanusError engine_error = {0};
+  JanusModel *model = janus_model_open(&options, &engine_error);
+  if (!model)
+    limner_propagate_engine_error(error, &engine_error);
+  return model;
+}
+
+static void work_open(LimnerJobQueue *self, const Command *command) {
+  Worker *worker = &self->worker;
+  News news = {.opening = command->opening};
+  JanusModel *model = open_model(command, &news.error);
+  if (model) {
+    janus_model_free(worker->model);
+    worker->model = model;
+    worker->decode_seconds = 0;
+    news.summary = summary_new(command->folder, janus_model_get_info(model));
+  } else {
+    worker->failed_opening = command->opening;
+    g_clear_error(&worker->error);
+    worker->error = g_error_copy(news.error);
+  }
+  tell(self, news);
+}
+
+static void work_run(LimnerJobQueue *self, Command *command) {
+  Worker *worker = &self->worker;
+  LimnerJob *job = command->job;
+  const gboolean waited_in_vain =
+      command->opening != 0 && command->opening == worker->failed_opening;
+  if (worker->model && !waited_in_vain) {
+    limner_job_set_decode_seconds(job, worker->decode_seconds);
+    limner_job_run(job, worker->model, NULL);
+    worker->decode_seconds = limner_job_get_decode_seconds(job);
+  } else if (limner_job_claim(job)) {
+    g_autoptr(GError) none =
+        g_error_new_literal(G_IO_ERROR, G_IO_ERROR_NOT_INITIALIZED, "no model is open");
+    limner_job_report_over(job, worker->error ? worker->error : none);
+  }
+  give_back(self, command);
+}
+
+static gpointer work(gpointer data) {
+  LimnerJobQueue *self = data;
+  gboolean is_open = TRUE;
+  while (is_open) {
+    Command *command = g_async_queue_pop(self->commands);
+    if (command->kind == COMMAND_OPEN)
+      work_open(self, command);
+    else if (command->kind == COMMAND_RUN)
+      work_run(self, command);
+    is_open = command->kind != COMMAND_QUIT;
+    command_free(command);
+  }
+  janus_model_free(self->worker.model);
+  g_clear_error(&self->worker.error);
+  return NULL;
+}
+
+// --- the main thread's side of it ----------------------------------------------------------------
+
+static void set_model_state(LimnerJobQueue *self, LimnerModelState state) {
+  if (self->model_state == state)
+    return;
+  self->model_state = state;
+  g_object_notify_by_pspec(G_OBJECT(self), properties[PROP_MODEL_STATE]);
+}
+
+// Jobs that waited for the model wait for their turn now.
+static void end_loading(LimnerJobQueue *self) {
+  for (guint i = 0; i < limner_job_queue_get_n_active(self); i++) {
+    g_autoptr(LimnerJob) job = g_list_model_get_item(G_LIST_MODEL(self->jobs), i);
+    limner_job_report_waiting(job, LIMNER_JOB_QUEUED);
+  }
+}
+
+static void apply_news(LimnerJobQueue *self, News *news) {
+  if (news->summary) {
+    g_clear_pointer(&self->model, summary_free);
+    self->model = g_steal_pointer(&news->summary);
+  }
+  if (news->opening != self->opening)
+    return;
+  const LimnerModelState state = news->error ? LIMNER_MODEL_FAILED : LIMNER_MODEL_READY;
+  g_clear_error(&self->model_error);
+  self->model_error = g_steal_pointer(&news->error);
+  end_loading(self);
+  set_model_state(self, state);
+}
+
+static gboolean on_news(gpointer data) {
+  LimnerJobQueue *self = data;
+  g_mutex_lock(&self->lock);
+  News news = self->news;
+  self->news = (News){0};
+  g_autoptr(GPtrArray) spent = self->spent;
+  self->spent = g_ptr_array_new_with_free_func(g_object_unref);
+  g_clear_pointer(&self->source, g_source_unref);
+  g_mutex_unlock(&self->lock);
+  g_object_ref(self);
+  if (news.opening != 0)
+    apply_news(self, &news);
+  news_clear(&news);
+  g_object_unref(self);
+  return G_SOURCE_REMOVE;
+}
+
+static void on_items_changed(GListModel *jobs, guint position, guint removed, guint added,
+                             LimnerJobQueue *self) {
+  g_list_model_items_changed(G_LIST_MODEL(self), position, removed, added);
+  g_object_notify_by_pspec(G_OBJECT(self), properties[PROP_N_ACTIVE]);
+}
+
+static void on_job_state(LimnerJob *job, GParamSpec *pspec, LimnerJobQueue *self) {
+  guint position = 0;
+  if (!limner_job_is_over(job) || !g_list_store_find(self->jobs, job, &position))
+    return;
+  g_signal_handlers_disconnect_by_data(job, self);
+  g_list_store_remove(self->jobs, position);
+}
+
+static void push(LimnerJobQueue *self, Command command) {
+  g_async_queue_push(self->commands, g_memdup2(&command, sizeof command));
+}
+
+void limner_job_queue_set_model(LimnerJobQueue *self, const char *folder, const char *device) {
+  if (!self->thread)
+    return;
+  self->opening++;
+  push(self, (Command){.kind = COMMAND_OPEN,
+                       .opening = self->opening,
+                       .folder = g_strdup(folder),
+                       .device = g_strdup(device)});
+  set_model_state(self, LIMNER_MODEL_LOADING);
+}
+
+void limner_job_queue_add(LimnerJobQueue *self, LimnerJob *job) {
+  const gboolean is_loading = self->model_state == LIMNER_MODEL_LOADING;
+  g_signal_connect(job, "notify::state", G_CALLBACK(on_job_state), self);
+  g_list_store_append(self->jobs, job);
+  if (!self->thread) {
+    limner_job_cancel(job);
+    return;
+  }
+  if (is_loading)
+    limner_job_report_waiting(job, LIMNER_JOB_LOADING);
+  push(self, (Command){.kind = COMMAND_RUN,
+                       .opening = is_loading ? self->opening : 0,
+                       .job = g_object_ref(job)});
+}
+
+void limner_job_queue_cancel_all(LimnerJobQueue *self) {
+  for (guint i = 0; i < limner_job_queue_get_n_active(self); i++) {
+    g_autoptr(LimnerJob) job = g_list_model_get_item(G_LIST_MODEL(self->jobs), i);
+    limner_job_cancel(job);
+  }
+}
+
+// Delivers what jobs have left to say, each of which leaves the list when it is over.
+static void flush_jobs(LimnerJobQueue *self) {
+  g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func(g_object_unref);
+  for (guint i = 0; i < limner_job_queue_get_n_active(self); i++)
+    g_ptr_array_add(jobs, g_list_model_get_item(G_LIST_MODEL(self->jobs), i));
+  for (guint i = 0; i < jobs->len; i++)
+    limner_job_flush(jobs->pdata[i]);
+}
+
+void limner_job_queue_shutdown(LimnerJobQueue *self) {
+  if (!self->thread)
+    return;
+  limner_job_queue_cancel_all(self);
+  push(self, (Command){.kind = COMMAND_QUIT});
+  g_thread_join(g_steal_pointer(&self->thread));
+  if (self->source) {
+    g_source_destroy(self->source);
+    g_clear_pointer(&self->source, g_source_unref);
+  }
+  news_clear(&self->news);
+  g_ptr_array_set_size(self->spent, 0);
+  flush_jobs(self);
+}
+
+// --- getters -------------------------------------------------------------------------------------
+
+LimnerModelState limner_job_queue_get_model_state(LimnerJobQueue *self) {
+  return self->model_state;
+}
+
+const LimnerModelSummary *limner_job_queue_get_model(LimnerJobQueue *self) {
+  return self->model;
+}
+
+const GError *limner_job_queue_get_model_error(LimnerJobQueue *self) {
+  return self->model_error;
+}
+
+guint limner_job_queue_get_n_active(LimnerJobQueue *self) {
+  return g_list_model_get_n_items(G_LIST_MODEL(self->jobs));
+}
+
+LimnerJob *limner_job_queue_get_running(LimnerJobQueue *self) {
+  for (guint i = 0; i < limner_job_queue_get_n_active(self); i++) {
+    g_autoptr(LimnerJob) job = g_list_model_get_item(G_LIST_MODEL(self->jobs), i);
+    if (limner_job_get_state(job) >= LIMNER_JOB_PREPARING)
+      return job; // the list holds it
+  }
+  return NULL;
+}
+
+// --- the object ----------------------------------------------------------------------------------
+
+static GType get_item_type(GListModel *list) {
+  return LIMNER_TYPE_JOB;
+}
+
+static guint get_n_items(GListModel *list) {
+  return limner_job_queue_get_n_active(LIMNER_JOB_QUEUE(list));
+}
+
+static gpointer get_item(GListModel *list, guint position) {
+  return g_list_model_get_item(G_LIST_MODEL(LIMNER_JOB_QUEUE(list)->jobs), position);
+}
+
+static void limner_job_queue_list_model_init(GListModelInterface *iface) {
+  iface->get_item_type = get_item_type;
+  iface->get_n_items = get_n_items;
+  iface->get_item = get_item;
+}
+
+static void limner_job_queue_get_property(GObject *object, guint id, GValue *value,
+                                          GParamSpec *pspec) {
+  LimnerJobQueue *self = LIMNER_JOB_QUEUE(object);
+  switch (id) {
+  case PROP_MODEL_STATE:
+    g_value_set_enum(value, self->model_state);
+    break;
+  case PROP_N_ACTIVE:
+    g_value_set_uint(value, limner_job_queue_get_n_active(self));
+    break;
+  default:
+    G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+  }
+}
+
+static void limner_job_queue_dispose(GObject *object) {
+  limner_job_queue_shutdown(LIMNER_JOB_QUEUE(object));
+  G_OBJECT_CLASS(limner_job_queue_parent_class)->dispose(object);
+}
+
+static void limner_job_queue_finalize(GObject *object) {
+  LimnerJobQueue *self = LIMNER_JOB_QUEUE(object);
+  for (guint i = 0; i < limner_job_queue_get_n_active(self); i++) {
+    g_autoptr(LimnerJob) job = g_list_model_get_item(G_LIST_MODEL(self->jobs), i);
+    g_signal_handlers_disconnect_by_data(job, self);
+  }
+  g_signal_handlers_disconnect_by_data(self->jobs, self);
+  g_clear_object(&self->jobs);
+  g_clear_pointer(&self->commands, g_async_queue_unref);
+  g_clear_pointer(&self->context, g_main_context_unref);
+  g_clear_pointer(&self->model, summary_free);
+  g_clear_error(&self->model_error);
+  g_ptr_array_unref(self->spent);
+  g_mutex_clear(&self->lock);
+  G_OBJECT_CLASS(limner_job_queue_parent_class)->finalize(object);
+}
+
+static void limner_job_queue_class_init(LimnerJobQueueClass *klass) {
+  GObjectClass *object_class = G_OBJECT_CLASS(klass);
+  const GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY;
+  object_class->get_property = limner_job_queue_get_property;
+  object_class->dispose = limner_job_queue_dispose;
+  object_class->finalize = limner_job_queue_finalize;
+  properties[PROP_MODEL_STATE] = g_param_spec_enum(
+      "model-state", NULL, NULL, LIMNER_TYPE_MODEL_STATE, LIMNER_MODEL_NONE, flags);
+  properties[PROP_N_ACTIVE] = g_param_spec_uint("n-active", NULL, NULL, 0, G_MAXUINT, 0, flags);
+  g_object_class_install_properties(object_class, N_PROPS, properties);
+}
+
+static void limner_job_queue_init(LimnerJobQueue *self) {
+  g_mutex_init(&self->lock);
+  self->jobs = g_list_store_new(LIMNER_TYPE_JOB);
+  g_signal_connect(self->jobs, "items-changed", G_CALLBACK(on_items_changed), self);
+  self->commands = g_async_queue_new_full((GDestroyNotify)command_free);
+  self->context = g_main_context_ref_thread_default();
+  self->spent = g_ptr_array_new_with_free_func(g_object_unref);
+  self->thread = g_thread_new("limner-worker", work, self);
+}
+
+LimnerJobQueue *limner_job_queue_new(void) {
+  return g_object_new(LIMNER_TYPE_JOB_QUEUE, NULL);
+}

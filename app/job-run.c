@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+// Running a job with an opened model: tokens, previews while they come, and the final pictures.
+#include "app/job-private.h"
+
+#include <string.h>
+
+// Full decodes while painting may take this share of the time painted so far.
+#define DECODE_SHARE 0.10
+// Painting time before the first full decode of a model whose decoding was never timed.
+#define FIRST_DECODE_S 5.0
+// Speed is measured over this many last steps.
+enum { N_MARKS = 48 };
+// What rows show that are not painted yet.
+#define BLANK_LEVEL 0x80
+
+typedef struct Run {
+  // Borrowed
+  LimnerJob *job;
+  const LimnerRequest *request;
+  const JanusModelInfo *info;
+  JanusSession *session;
+  // Owned
+  guint8 *shown;   // [n_samples][size][size][3] what the previews show
+  guint8 *scratch; // [size][size][3]
+  guint *n_fine;   // [n_samples] rows of `shown` that come from a full decode
+  // Plain
+  gsize picture_bytes;
+  int n_rows;        // complete token rows previewed
+  int next_decode;   // the sample whose turn it is
+  gint64 start_us;   // of painting
+  gint64 decoded_us; // spent in full decodes while painting
+  gint64 mark_us[N_MARKS];
+  int mark_done[N_MARKS];
+  int n_marks; // ever set
+} Run;
+
+static double seconds_since(gint64 start_us) {
+  return (double)(g_get_monotonic_time() - start_us) * 1e-6;
+}
+
+static guint8 *shown_of(Run *run, int sample) {
+  return run->shown + (gsize)sample * run->picture_bytes;
+}
+
+// Bytes of `n_rows` token rows of a picture.
+static gsize rows_bytes(const Run *run, guint n_rows) {
+  return run->picture_bytes / (gsize)run->info->grid * n_rows;
+}
+
+// --- previews ------------------------------------------------------------------------------------
+
+static LimnerPicture *new_picture(Run *run, const guint8 *rgb) {
+  g_autoptr(GBytes) bytes = g_bytes_new(rgb, run->picture_bytes);
+  return limner_picture_new(bytes, run->info->image_size_px, run->info->image_size_px);
+}
+
+static void report_shown(Run *run, int sample, int n_rows) {
+  SampleUpdate update = {.picture = new_picture(run, shown_of(run, sample)),
+                         .n_rows = (guint)n_rows,
+                         .grid = (guint)run->info->grid};
+  limner_job_report_sample(run->job, (guint)sample, &update);
+}
+
+// The newest rows as mean colours; rows that a full decode has shown stay as they are.
+static void preview_sample(Run *run, int sample) {
+  const int n_rows = janus_session_preview(run->session, sample, run->scratch);
+  const guint n_fine = run->n_fine[sample];
+  if (n_rows <= (int)n_fine)
+    return;
+  const gsize start = rows_bytes(run, n_fine), end = rows_bytes(run, (guint)n_rows);
+  memcpy(shown_of(run, sample) + start, run->scratch + start, end - start);
+  report_shown(run, sample, n_rows);
+}
+
+// One full decode, of which the known rows are shown. A failure here is not the job's: it comes
+// back at the end if it lasts.
+static void decode_sample(Run *run, int sample, int n_rows) {
+  const gint64 start_us = g_get_monotonic_time();
+  const gboolean ok = janus_session_decode(run->session, sample, run->scratch, NULL);
+  run->decoded_us += g_get_monotonic_time() - start_us;
+  if (!ok)
+    return;
+  limner_job_set_decode_seconds(run->job, seconds_since(start_us));
+  memcpy(shown_of(run, sample), run->scratch, rows_bytes(run, (guint)n_rows));
+  run->n_fine[sample] = (guint)n_rows;
+  report_shown(run, sample, n_rows);
+}
+
+static gboolean may_decode(Run *run) {
+  const double painting_s = seconds_since(run->start_us);
+  const double cost_s = limner_job_get_decode_seconds(run->job);
+  if (cost_s <= 0)
+    return painting_s >= FIRST_DECODE_S;
+  return (double)run->decoded_us * 1e-6 + cost_s <= DECODE_SHARE * painting_s;
+}
+
+static void show_rows(Run *run, int n_done) {
+  const int n_rows = n_done / run->info->grid;
+  if (n_rows == run->n_rows)
+    return;
+  run->n_rows = n_rows;
+  for (int i = 0; i < run->request->n_samples; i++)
+    preview_sample(run, i);
+  if (n_rows < run->info->grid && may_decode(run)) {
+    decode_sample(run, run->next_decode, n_rows);
+    run->next_decode = (run->next_decode + 1) % run->request->n_samples;
+  }
+}
+
+// --- speed ---------------------------------------------------------------------------------------
+
+static void mark(Run *run, int n_done) {
+  const int slot = run->n_marks++ % N_MARKS;
+  run->mark_us[slot] = g_get_monotonic_time();
+  run->mark_done[slot] = n_done;
+}
+
+// Tokens per sample and second over the marks, 0 with fewer than two.
+static double steps_per_second(const Run *run) {
+  if (run->n_marks < 2)
+    return 0;
+  const int newest = (run->n_marks - 1) % N_MARKS;
+  const int oldest = run->n_marks <= N_MARKS ? 0 : run->n_marks % N_MARKS;
+  const gint64 us = run->mark_us[newest] - run->mark_us[oldest];
+  return us > 0 ? (run->mark_done[newest] - run->mark_done[oldest]) / ((double)us * 1e-6) : 0;
+}
+
+static void report_speed(Run *run, int n_done, int n_total) {
+  const int n = run->request->n_samples;
+  const double rate = steps_per_second(run);
+  const double left =
+      rate > 0 ? (n_total - n_done) / rate + n * limner_job_get_decode_seconds(run->job) : -1;
+  limner_job_report_progress(run->job, (guint)n_done, (guint)n_total, rate * n, left);
+}
+
+static void start_painting(Run *run) {
+  run->start_us = g_get_monotonic_time();
+  limner_job_report_progress(run->job, 0, (guint)run->info->n_image_tokens, 0, -1);
+  limner_job_report_state(run->job, LIMNER_JOB_PAINTING);
+}
+
+static bool on_progress(const JanusProgress *progress, void *data) {
+  Run *run = data;
+  const gboolean is_prompt = progress->phase == JANUS_PHASE_PREFILL;
+  if (is_prompt && progress->n_done < progress->n_total)
+    limner_job_report_progress(run->job, (guint)progress->n_done, (guint)progress->n_total, 0, -1);
+  else if (run->start_us == 0)
+    start_painting(run);
+  if (!is_prompt) {
+    mark(run, progress->n_done);
+    report_speed(run, progress->n_done, progress->n_total);
+    show_rows(run, progress->n_done);
+  }
+  return !g_cancellable_is_cancelled(limner_job_get_cancellable(run->job));
+}
+
+// --- the run -------------------------------------------------------------------------------------
+
+static void report_tokens(Run *run) {
+  for (int i = 0; i < run->request->n_samples; i++) {
+    int n_tokens = 0;
+    const int32_t *tokens = janus_session_get_tokens(run->session, i, &n_tokens);
+    SampleUpdate update = {.tokens = g_bytes_new(tokens, (gsize)n_tokens * sizeof *tokens)};
+    limner_job_report_sample(run->job, (guint)i, &update);
+  }
+}
+
+static gboolean finish_sample(Run *run, int sample, JanusError *error) {
+  const gint64 start_us = g_get_monotonic_time();
+  if (!janus_session_decode(run->session, sample, run->scratch, error))
+    return FALSE;
+  const double seconds = seconds_since(start_us);
+  limner_job_set_decode_seconds(run->job, seconds);
+  SampleUpdate update = {.picture = new_picture(run, run->scratch),
+                         .n_rows = (guint)run->info->grid,
+                         .grid = (guint)run->info->grid,
+                         .finished = TRUE};
+  limner_job_report_sample(run->job, (guint)sample, &update);
+  const int n_left = run->request->n_samples - sample - 1;
+  const guint n_total = (guint)run->info->n_image_tokens;
+  limner_job_report_progress(run->job, n_total, n_total,
+                             steps_per_second(run) * run->request->n_samples, n_left * seconds);
+  return TRUE;
+}
+
+static gboolean paint_and_finish(Run *run, JanusError *error) {
+  const gboolean painted = janus_session_run(run->session, on_progress, run, error);
+  report_tokens(run);
+  if (!painted)
+    return FALSE;
+  limner_job_report_state(run->job, LIMNER_JOB_FINISHING);
+  for (int i = 0; i < run->request->n_samples; i++)
+    if (!finish_sample(run, i, error))
+      return FALSE;
+  return TRUE;
+}
+
+static JanusRequest engine_request(const LimnerRequest *request) {
+  return (JanusRequest){.prompt = request->prompt ? request->prompt : "",
+                        .n_samples = request->n_samples,
+                        .seed = request->seed,
+                        .cfg = request->cfg,
+                        .temperature = request->temperature,
+                        .top_k = request->top_k,
+                        .top_p = request->top_p};
+}
+
+static void on_cancelled(GCancellable *cancellable, gpointer session) {
+  janus_session_cancel(session);
+}
+
+static gboolean run_session(LimnerJob *job, JanusModel *model, JanusError *error) {
+  const LimnerRequest *request = limner_job_get_request(job);
+  const JanusModelInfo *info = janus_model_get_info(model);
+  const JanusRequest wanted = engine_request(request);
+  JanusSession *session = janus_session_new(model, &wanted, error);
+  if (!session)
+    return FALSE;
+  const gsize n = (gsize)request->n_samples;
+  Run run = {.job = job, .request = request, .info = info, .session = session};
+  run.picture_bytes = (gsize)info->image_size_px * (gsize)info->image_size_px * 3;
+  run.shown = g_malloc(n * run.picture_bytes);
+  memset(run.shown, BLANK_LEVEL, n * run.picture_bytes);
+  run.scratch = g_malloc(run.picture_bytes);
+  run.n_fine = g_new0(guint, n);
+  GCancellable *cancellable = limner_job_get_cancellable(job);
+  const gulong handler =
+      g_cancellable_connect(cancellable, G_CALLBACK(on_cancelled), session, NULL);
+  const gboolean ok = paint_and_finish(&run, error);
+  // Waits for a handler that is running: the session is not freed under it.
+  g_cancellable_disconnect(cancellable, handler);
+  janus_session_free(session);
+  g_free(run.shown);
+  g_free(run.scratch);
+  g_free(run.n_fine);
+  return ok;
+}
+
+gboolean limner_job_run(LimnerJob *self, JanusModel *model, GError **error) {
+  g_autoptr(GError) local_error = NULL;
+  if (limner_job_claim(self)) {
+    JanusError engine_error = {0};
+    limner_job_report_state(self, LIMNER_JOB_PREPARING);
+    if (!run_session(self, model, &engine_error))
+      limner_propagate_engine_error(&local_error, &engine_error);
+  } else {
+    g_set_error_literal(&local_error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "stopped");
+  }
+  limner_job_report_over(self, local_error);
+  if (limner_job_is_own_thread(self))
+    limner_job_flush(self);
+  if (!local_error)
+    return TRUE;
+  g_propagate_error(error, g_steal_pointer(&local_error));
+  return FALSE;
+}

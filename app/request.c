@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// LimnerRequest as a value, and fresh seeds.
+#include "app/job.h"
+
+LimnerRequest *limner_request_copy(const LimnerRequest *request) {
+  LimnerRequest *copy = g_memdup2(request, sizeof *request);
+  copy->prompt = g_strdup(request->prompt);
+  return copy;
+}
+
+void limner_request_free(LimnerRequest *request) {
+  if (!request)
+    return;
+  g_free(request->prompt);
+  g_free(request);
+}
+
+guint64 limner_random_seed(void) {
+  return g_random_int();
+}
