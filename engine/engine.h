@@ -46,12 +46,16 @@ typedef enum JanusTokenizerFlags {
 } JanusTokenizerFlags;
 
 // Ids of `text` (UTF-8, n_bytes long; invalid bytes become U+FFFD). On success *ids is malloc'd
-// (free() it; never NULL) and *n_ids set. Fails only for want of memory.
+// (free() it; never NULL) and *n_ids set. Fails for want of memory, and with BOS when there is no
+// such token.
 bool janus_tokenizer_encode(const JanusTokenizer *tokenizer, const char *text, size_t n_bytes,
                             unsigned flags, int32_t **ids, size_t *n_ids, JanusError *error);
 
 // The id of the added token with exactly this text, or -1.
 int32_t janus_tokenizer_find_added(const JanusTokenizer *tokenizer, const char *text);
+
+// The highest id that encoding can give.
+int32_t janus_tokenizer_get_max_id(const JanusTokenizer *tokenizer);
 
 // --- model --------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ enum { SAFETENSORS_MAX_DIMS = 8 };
 typedef struct SafetensorsTensor {
   const char *name;
   const char *file;       // for messages
-  const void *data;       // aligned to the element size; NULL for a type the engine does not read
+  const void *data;       // NULL for a type that is not known
+  bool is_aligned;        // `data` is aligned to the element size
   const char *dtype_text; // "BF16", "I64", ...
   bool is_float;          // F32, BF16 or F16: `dtype` holds
   jk_dtype dtype;
@@ -34,6 +35,11 @@ void safetensors_free(SafetensorsSet *set); // NULL is allowed
 const SafetensorsTensor *safetensors_find(const SafetensorsSet *set, const char *name);
 size_t safetensors_count(const SafetensorsSet *set);
 const SafetensorsTensor *safetensors_get(const SafetensorsSet *set, size_t index); // by name order
+
+// "[64, 176]", into `text`, for messages. Returns it.
+enum { SAFETENSORS_SHAPE_TEXT = 192 };
+const char *safetensors_shape_text(const int64_t *dims, int n_dims,
+                                   char text[SAFETENSORS_SHAPE_TEXT]);
 
 // --- writing -------------------------------------------------------------------------------------
 

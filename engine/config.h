@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// Inside the engine: what a folder's JSON files say about the model, and the sizes that follow from
+// them and from the tensors.
+#ifndef JANUS_CONFIG_H
+#define JANUS_CONFIG_H
+
+#include "engine/model.h"
+
+// What config.json, preprocessor_config.json and processor_config.json state; 0 = not stated.
+typedef struct StatedConfig {
+  // language_config
+  int dim, hidden_dim, n_layers, n_heads, n_kv_heads, head_dim, vocab, max_positions;
+  double norm_eps, rope_theta;
+  // the generation side
+  int n_codes, code_dim, vq_norm_groups;
+  int n_head_codes, gen_head_dim, gen_head_input;
+  int gen_embed_dim, gen_aligner_dim;
+  // the picture
+  int image_size_px;      // vision_config
+  int preprocessor_px;    // preprocessor_config.json
+  int n_image_tokens;     // processor_config.json
+  JanusDefaults defaults; // generation_config.json, else the original's
+} StatedConfig;
+
+// Reads the JSON files. Only config.json must be there.
+bool config_read(const char *folder, StatedConfig *stated, JanusError *error);
+
+// Sizes from tensor shapes and counts, which must agree with what is stated; LlamaConfig's and the
+// original's defaults for what neither tells. `folder` is for messages.
+bool config_resolve(const char *folder, const StatedConfig *stated, const SafetensorsSet *files,
+                    JanusConfig *config, JanusError *error);
+
+// Number of children of `prefix` ("...layers."), that is the highest index + 1.
+int config_count_children(const SafetensorsSet *files, const char *prefix);
+
+#endif

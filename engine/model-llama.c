@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// Building the language model and the layers between it and picture tokens.
+#include "engine/model-parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define LAYER "language_model.model.layers.%d."
+
+static void build_layer(ModelBuilder *b, JanusLayer *layer, int i) {
+  const JanusConfig *c = &b->model->config;
+  const int n_q = c->n_heads * c->head_dim, n_kv = c->n_kv_heads * c->head_dim;
+  layer->attention_norm = part_floats(b, c->dim, LAYER "input_layernorm.weight", i);
+  layer->q = part_linear(b, PART_PLAIN, n_q, c->dim, LAYER "self_attn.q_proj.", i);
+  layer->k = part_linear(b, PART_PLAIN, n_kv, c->dim, LAYER "self_attn.k_proj.", i);
+  layer->v = part_linear(b, PART_PLAIN, n_kv, c->dim, LAYER "self_attn.v_proj.", i);
+  layer->o = part_linear(b, PART_PLAIN, c->dim, n_q, LAYER "self_attn.o_proj.", i);
+  layer->ffn_norm = part_floats(b, c->dim, LAYER "post_attention_layernorm.weight", i);
+  layer->gate = part_linear(b, PART_PLAIN, c->hidden_dim, c->dim, LAYER "mlp.gate_proj.", i);
+  layer->up = part_linear(b, PART_PLAIN, c->hidden_dim, c->dim, LAYER "mlp.up_proj.", i);
+  layer->down = part_linear(b, PART_PLAIN, c->dim, c->hidden_dim, LAYER "mlp.down_proj.", i);
+}
+
+// Angles as LlamaRotaryEmbedding makes them: every step rounded to f32.
+static void build_rope(ModelBuilder *b) {
+  JanusModel *model = b->model;
+  const int n_positions = model->config.max_positions, half = model->config.head_dim / 2;
+  const size_t n_bytes = (size_t)n_positions * (size_t)half * sizeof(float);
+  float *cosines = part_memory(b, n_bytes), *sines = part_memory(b, n_bytes);
+  if (!builder_ok(b))
+    return;
+  for (int i = 0; i < half; i++) {
+    const float exponent = (float)(2 * i) / (float)model->config.head_dim;
+    const float frequency = 1.0f / powf(model->config.rope_theta, exponent);
+    for (int position = 0; position < n_positions; position++) {
+      const float angle = (float)position * frequency;
+      cosines[(size_t)position * (size_t)half + (size_t)i] = cosf(angle);
+      sines[(size_t)position * (size_t)half + (size_t)i] = sinf(angle);
+    }
+  }
+  model->rope_cos = cosines;
+  model->rope_sin = sines;
+}
+
+static void build_generation_side(ModelBuilder *b) {
+  JanusModel *model = b->model;
+  const int dim = model->config.dim, n_codes = model->config.n_codes;
+  const int embed_dim = part_dim(b, 1, 2, "gen_embed.weight");
+  const int head_dim = part_dim(b, 0, 2, "gen_head.output_mlp_projector.weight");
+  model->gen_embed = part_table(b, n_codes, embed_dim, "gen_embed.weight");
+  model->gen_aligner_in = part_linear(b, PART_BIAS, dim, embed_dim, "gen_aligner.layers.0.");
+  model->gen_aligner_out = part_linear(b, PART_BIAS, dim, dim, "gen_aligner.layers.2.");
+  model->gen_head_proj = part_linear(b, PART_BIAS, head_dim, dim, "gen_head.output_mlp_projector.");
+  model->gen_head_vision = part_linear(b, PART_BIAS, n_codes, head_dim, "gen_head.vision_head.");
+  model->gen_head_dim = head_dim;
+}
+
+void model_build_llama(ModelBuilder *b) {
+  JanusModel *model = b->model;
+  const JanusConfig *c = &model->config;
+  model->text_embedding =
+      part_table(b, c->vocab, c->dim, "language_model.model.embed_tokens.weight");
+  model->layers = part_memory(b, (size_t)c->n_layers * sizeof *model->layers);
+  for (int i = 0; i < c->n_layers && builder_ok(b); i++)
+    model->layers[i] = (JanusLayer){0};
+  for (int i = 0; i < c->n_layers && builder_ok(b); i++)
+    build_layer(b, &model->layers[i], i);
+  model->final_norm = part_floats(b, c->dim, "language_model.model.norm.weight");
+  build_rope(b);
+  build_generation_side(b);
+}
+
+void model_clear_llama(JanusModel *model) {
+  jk_device *dev = model->device;
+  for (int i = 0; model->layers && i < model->config.n_layers; i++) {
+    JanusLayer *layer = &model->layers[i];
+    jk_linear *linears[] = {layer->q,    layer->k,  layer->v,   layer->o,
+                            layer->gate, layer->up, layer->down};
+    for (size_t j = 0; j < sizeof linears / sizeof *linears; j++)
+      dev->linear_free(dev, linears[j]);
+  }
+  dev->linear_free(dev, model->gen_aligner_in);
+  dev->linear_free(dev, model->gen_aligner_out);
+  dev->linear_free(dev, model->gen_head_proj);
+  dev->linear_free(dev, model->gen_head_vision);
+}

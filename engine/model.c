@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+// Opening and releasing a model.
+#include "engine/config.h"
+#include "engine/error.h"
+#include "engine/model-parts.h"
+#include "engine/preview.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MAX_THREADS = 1024 };
+
+// --- the device ---------------------------------------------------------------------------------
+
+static bool starts_with(const char *text, const char *start) {
+  return strncmp(text, start, strlen(start)) == 0;
+}
+
+// The instruction set that LIMNER_CPU_ISA allows, else the best; tests and comparisons set it.
+static bool pick_isa(jk_isa *isa, JanusError *error) {
+  const char *text = getenv("LIMNER_CPU_ISA");
+  *isa = jk_cpu_best_isa();
+  if (!text || !*text)
+    return true;
+  for (int i = JK_ISA_GENERIC; i <= JK_ISA_AVX512; i++) {
+    if (strcmp(text, jk_isa_text((jk_isa)i)) != 0)
+      continue;
+    *isa = (jk_isa)i;
+    return true;
+  }
+  return janus_fail(error, JANUS_ERROR_REQUEST,
+                    "LIMNER_CPU_ISA: expected generic, avx2 or avx512, found %s", text);
+}
+
+static bool check_options(const JanusModelOptions *options, JanusError *error) {
+  const char *device = options->device ? options->device : "auto";
+  if (starts_with(device, "cuda"))
+    return janus_fail(error, JANUS_ERROR_UNSUPPORTED,
+                      "device %s: not in this build, which has: cpu", device);
+  if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0)
+    return janus_fail(error, JANUS_ERROR_REQUEST,
+                      "device: expected auto, cpu, cuda or cuda:N, found %s", device);
+  if (options->weights != JANUS_WEIGHTS_AUTO && options->weights != JANUS_WEIGHTS_F32)
+    return janus_fail(error, JANUS_ERROR_UNSUPPORTED,
+                      "weights %s: not in this build, which has: f32",
+                      janus_weights_text(options->weights));
+  if (options->n_threads < 0 || options->n_threads > MAX_THREADS)
+    return janus_fail(error, JANUS_ERROR_REQUEST, "threads: expected 0 to %d, found %d",
+                      MAX_THREADS, options->n_threads);
+  return true;
+}
+
+static bool open_device(JanusModel *model, const JanusModelOptions *options, JanusError *error) {
+  jk_isa isa;
+  if (!pick_isa(&isa, error))
+    return false;
+  const jk_status status = jk_cpu_open(options->n_threads, isa, &model->device);
+  return status == JK_OK || janus_fail(error, JANUS_ERROR_DEVICE, "the CPU cannot be opened: %s",
+                                       jk_status_text(status));
+}
+
+// --- the folder ---------------------------------------------------------------------------------
+
+static bool check_folder(const char *folder, JanusError *error) {
+  struct stat info;
+  if (!folder || !*folder)
+    return janus_fail(error, JANUS_ERROR_REQUEST, "model: expected a folder, found no name");
+  if (stat(folder, &info) != 0)
+    return janus_fail(error, JANUS_ERROR_IO, "%s: there is no such model folder", folder);
+  if (!S_ISDIR(info.st_mode))
+    return janus_fail(error, JANUS_ERROR_IO, "%s: expected a model folder, found a file", folder);
+  return true;
+}
+
+// Every id that a text can give must have a row in the embedding.
+static bool check_vocabulary(const JanusModel *model, const char *folder, JanusError *error) {
+  const int32_t highest = janus_tokenizer_get_max_id(model->tokenizer);
+  return highest < model->config.vocab ||
+         janus_fail(error, JANUS_ERROR_FORMAT,
+                    "%s/tokenizer.json: expected ids below the %d rows of "
+                    "language_model.model.embed_tokens.weight, found %d",
+                    folder, model->config.vocab, (int)highest);
+}
+
+static bool open_files(JanusModel *model, const char *folder, JanusError *error) {
+  StatedConfig stated;
+  if (!config_read(folder, &stated, error))
+    return false;
+  model->files = safetensors_open_folder(folder, error);
+  if (!model->files || !config_resolve(folder, &stated, model->files, &model->config, error))
+    return false;
+  model->tokenizer = janus_tokenizer_open(folder, error);
+  return model->tokenizer && janus_tags_find(model->tokenizer, folder, &model->tags, error) &&
+         check_vocabulary(model, folder, error);
+}
+
+static bool build(JanusModel *model, const char *folder, JanusError *error) {
+  ModelBuilder builder = {.model = model, .folder = folder};
+  model_build_llama(&builder);
+  if (builder_ok(&builder))
+    model_build_vq(&builder);
+  return builder_ok(&builder) || janus_fail(error, builder.error.code, "%s", builder.error.message);
+}
+
+// --- info ---------------------------------------------------------------------------------------
+
+// The folder's own name, also for "." and "models/..".
+static char *dup_base_name(const char *folder) {
+  char *full = realpath(folder, NULL);
+  const char *slash = full ? strrchr(full, '/') : NULL;
+  char *name = strdup(slash && slash[1] ? slash + 1 : folder);
+  free(full);
+  return name;
+}
+
+static bool fill_info(JanusModel *model, const char *folder, JanusError *error) {
+  const JanusConfig *c = &model->config;
+  JanusModelInfo *info = &model->info;
+  info->folder = model->owned_text[0] = strdup(folder);
+  info->name = model->owned_text[1] = dup_base_name(folder);
+  info->device_name = model->owned_text[2] = strdup(model->device->name);
+  info->device = "cpu";
+  info->weights = JANUS_WEIGHTS_F32;
+  info->defaults = c->defaults;
+  info->image_size_px = c->image_size_px;
+  info->grid = c->grid;
+  info->n_image_tokens = c->n_image_tokens;
+  info->n_codes = c->n_codes;
+  info->dim = c->dim;
+  info->n_layers = c->n_layers;
+  info->n_heads = c->n_heads;
+  info->n_kv_heads = c->n_kv_heads;
+  info->head_dim = c->head_dim;
+  info->hidden_dim = c->hidden_dim;
+  info->vocab = c->vocab;
+  info->max_positions = c->max_positions;
+  return (info->folder && info->name && info->device_name) ||
+         janus_fail(error, JANUS_ERROR_MEMORY, "%s: not enough memory", folder);
+}
+
+// --- the model ----------------------------------------------------------------------------------
+
+JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error) {
+  if (!check_options(options, error) || !check_folder(options->folder, error))
+    return NULL;
+  JanusModel *model = calloc(1, sizeof *model);
+  if (!model) {
+    janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for a model");
+    return NULL;
+  }
+  pthread_mutex_init(&model->lock, NULL);
+  if (open_files(model, options->folder, error) && open_device(model, options, error) &&
+      build(model, options->folder, error) && fill_info(model, options->folder, error))
+    return model;
+  janus_model_free(model);
+  return NULL;
+}
+
+void janus_model_free(JanusModel *model) {
+  if (!model)
+    return;
+  preview_table_free(model->preview);
+  if (model->device) {
+    model_clear_llama(model);
+    model_clear_vq(model);
+    model->device->close(model->device);
+  }
+  for (size_t i = 0; i < model->n_owned_floats; i++)
+    free(model->owned_floats[i]);
+  free(model->owned_floats);
+  for (size_t i = 0; i < sizeof model->owned_text / sizeof *model->owned_text; i++)
+    free(model->owned_text[i]);
+  janus_tokenizer_free(model->tokenizer);
+  safetensors_free(model->files);
+  pthread_mutex_destroy(&model->lock);
+  free(model);
+}
+
+const JanusModelInfo *janus_model_get_info(const JanusModel *model) {
+  return &model->info;
+}
+
+const JanusTokenizer *janus_model_get_tokenizer(const JanusModel *model) {
+  return model->tokenizer;
+}
