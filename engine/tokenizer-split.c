@@ -59,8 +59,8 @@ static pcre2_code *compile(const char *pattern, size_t n, bool is_literal, const
   PCRE2_UCHAR text[128] = "not enough memory";
   if (number)
     pcre2_get_error_message(number, text, sizeof text);
-  janus_fail(error, JANUS_ERROR_FORMAT, "%s: pre_tokenizer: pattern %.60s: %s", path, pattern,
-             (const char *)text);
+  janus_fail(error, JANUS_ERROR_FORMAT, "%s: pre_tokenizer: pattern %.*s: %s", path,
+             (int)(n < 60 ? n : 60), pattern, (const char *)text);
   return NULL;
 }
 
