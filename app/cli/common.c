@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// What the subcommands share.
+#include "app/cli/common.h"
+
+#include "app/model-folder.h"
+
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int cli_fail_engine(const JanusError *error) {
+  return cli_fail(CLI_FAILED, "%s", error->message);
+}
+
+int cli_fail_error(const GError *error) {
+  return cli_fail(CLI_FAILED, "%s", error->message);
+}
+
+static void say_model(const CliCommon *common, const JanusModelInfo *info) {
+  g_autofree char *bytes = cli_bytes_text(info->weights_bytes);
+  fprintf(stderr, "model: %s (%s)\n", common->model, info->folder);
+  fprintf(stderr, "device: %s: %s\n", info->device, info->device_name);
+  fprintf(stderr, "weights: %s, %s on disk\n", janus_weights_text(info->weights), bytes);
+}
+
+JanusModel *cli_open_model(const CliCommon *common, const JanusModelInfo **info) {
+  g_autofree char *folder = limner_model_folder_resolve(common->model);
+  g_autoptr(GError) error = NULL;
+  if (!limner_model_folder_check(folder, &error)) {
+    cli_fail_error(error);
+    return NULL;
+  }
+  const JanusModelOptions options = {.folder = folder,
+                                     .device = common->device,
+                                     .weights = common->weights,
+                                     .n_threads = (int)common->n_threads};
+  JanusError engine_error = {0};
+  JanusModel *model = janus_model_open(&options, &engine_error);
+  if (!model) {
+    cli_fail_engine(&engine_error);
+    return NULL;
+  }
+  if (common->verbose)
+    say_model(common, janus_model_get_info(model));
+  if (info)
+    *info = janus_model_get_info(model);
+  return model;
+}
+
+gboolean cli_can_write(const char *option, const char *path) {
+  g_autofree char *folder = g_path_get_dirname(path);
+  const char *found = NULL;
+  if (g_file_test(path, G_FILE_TEST_IS_DIR))
+    found = "a folder of that name";
+  else if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
+    found = "no such folder";
+  else if (g_access(folder, W_OK | X_OK) != 0)
+    found = "a folder that cannot be written to";
+  if (found)
+    cli_fail(CLI_FAILED, "%s %s: expected a file in a folder that can be written to, found %s",
+             option, path, found);
+  return found == NULL;
+}
+
+char *cli_json_text(const char *text) {
+  if (!text)
+    return g_strdup("null");
+  g_autofree char *valid = g_utf8_make_valid(text, -1);
+  GString *quoted = g_string_new("\"");
+  for (const char *c = valid; *c; c++) {
+    if (*c == '"' || *c == '\\')
+      g_string_append_printf(quoted, "\\%c", *c);
+    else if ((guchar)*c < ' ' || *c == 0x7f)
+      g_string_append_printf(quoted, "\\u%04x", (guint)(guchar)*c);
+    else
+      g_string_append_c(quoted, *c);
+  }
+  g_string_append_c(quoted, '"');
+  return g_string_free(quoted, FALSE);
+}
+
+char *cli_json_number(double number) {
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
+  return g_strdup(g_ascii_formatd(text, sizeof text, "%.15g", number));
+}
+
+char *cli_bytes_text(gsize n_bytes) {
+  const gboolean is_large = n_bytes >= 1000000000;
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
+  g_ascii_formatd(text, sizeof text, "%.1f", (double)n_bytes / (is_large ? 1e9 : 1e6));
+  return g_strconcat(text, is_large ? " GB" : " MB", NULL);
+}
+
+void cli_print_file(const CliCommon *common, const char *path) {
+  g_autofree char *quoted = cli_json_text(path);
+  if (common->json)
+    printf("{\"file\": %s}\n", quoted);
+  else
+    printf("%s\n", path);
+}
+
+int cli_finish(int status) {
+  if (fflush(stdout) == 0 && !ferror(stdout))
+    return status;
+  return cli_fail(status == CLI_DONE ? CLI_FAILED : status, "standard output: cannot be written");
+}
+
+static void on_interrupt(int signal_number) {
+  _exit(CLI_INTERRUPTED);
+}
+
+void cli_exit_on_interrupt(void) {
+  struct sigaction action = {.sa_handler = on_interrupt};
+  sigaction(SIGINT, &action, NULL);
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// What the subcommands share: opening the model, saying things, JSON, and Ctrl+C.
+#ifndef LIMNER_CLI_COMMON_H
+#define LIMNER_CLI_COMMON_H
+
+#include "app/cli/options.h"
+#include "app/job.h"
+
+// The subcommands: arguments after their name; the exit status.
+int cli_generate(int argc, char **argv);
+int cli_tokenize(int argc, char **argv);
+int cli_decode(int argc, char **argv);
+int cli_info(int argc, char **argv);
+int cli_trace(int argc, char **argv);
+
+// Opens what --model, --device, --weights and --threads say; verbose lines to stderr. NULL after
+// one line on stderr. `info` receives borrowed facts and may be NULL.
+JanusModel *cli_open_model(const CliCommon *common, const JanusModelInfo **info);
+
+// One line on stderr for an engine error or a GError; returns CLI_FAILED.
+int cli_fail_engine(const JanusError *error);
+int cli_fail_error(const GError *error);
+
+// FALSE after one line on stderr when no file can be written at `path`: its folder is missing or
+// read-only, or something that is no file is there. Asked before work that would be lost.
+gboolean cli_can_write(const char *option, const char *path);
+
+// `text` as a JSON string with its quotes, or null; owned.
+char *cli_json_text(const char *text);
+// The number with a point, as short as it can be read back; owned.
+char *cli_json_number(double number);
+// "12.3 MB"; owned.
+char *cli_bytes_text(gsize n_bytes);
+
+// The one answer of a subcommand that wrote a file: its path, or {"file": ...}.
+void cli_print_file(const CliCommon *common, const char *path);
+// `status`, unless what was printed could not be written.
+int cli_finish(int status);
+
+// SIGINT ends the process at once with status 130.
+void cli_exit_on_interrupt(void);
+
+#endif

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+// limner-cli info: what a model is and needs, or what a saved picture carries.
+#include "app/cli/common.h"
+
+#include <gdk-pixbuf/gdk-pixbuf.h>
+#include <stdio.h>
+
+// Prompt length for the estimate.
+enum { TYPICAL_PROMPT_TOKENS = 64 };
+
+static const JanusWeights formats[] = {JANUS_WEIGHTS_F32, JANUS_WEIGHTS_BF16, JANUS_WEIGHTS_Q8,
+                                       JANUS_WEIGHTS_Q4, JANUS_WEIGHTS_FP8};
+
+// --- a model, for people -------------------------------------------------------------------------
+
+static void print_memory(const JanusModelInfo *info, const JanusMemory *memory) {
+  g_autofree char *total = cli_bytes_text(memory->total_bytes);
+  g_autofree char *weights = cli_bytes_text(memory->weights_bytes);
+  g_autofree char *kv = cli_bytes_text(memory->kv_bytes);
+  g_autofree char *work = cli_bytes_text(memory->activation_bytes);
+  for (gsize i = 0; i < G_N_ELEMENTS(formats); i++) {
+    const char *name = janus_weights_text(formats[i]);
+    if (formats[i] == info->weights)
+      printf("memory %s: %s for one picture (weights %s, keys and values %s, activations %s)\n",
+             name, total, weights, kv, work);
+    else
+      printf("memory %s: not in this build\n", name);
+  }
+}
+
+static void print_model(const CliCommon *common, const JanusModelInfo *info,
+                        const JanusMemory *memory) {
+  g_autofree char *bytes = cli_bytes_text(info->weights_bytes);
+  g_autofree char *cfg = cli_json_number(info->defaults.cfg);
+  g_autofree char *image_cfg = cli_json_number(info->defaults.image_cfg);
+  g_autofree char *temperature = cli_json_number(info->defaults.temperature);
+  printf("model: %s (%s)\n", common->model, info->name);
+  printf("folder: %s\n", info->folder);
+  printf("parameters: %" G_GINT64_FORMAT ", %s on disk\n", (gint64)info->n_parameters, bytes);
+  printf("picture: %d x %d px, %d x %d tokens, %d codes\n", info->image_size_px,
+         info->image_size_px, info->grid, info->grid, info->n_codes);
+  printf("language model: %d layers, width %d, %d heads (%d for keys and values) of %d, hidden %d, "
+         "vocabulary %d, %d positions\n",
+         info->n_layers, info->dim, info->n_heads, info->n_kv_heads, info->head_dim,
+         info->hidden_dim, info->vocab, info->max_positions);
+  printf("defaults: cfg %s, image-cfg %s, temperature %s\n", cfg, image_cfg, temperature);
+  printf("device %s: %s\n", info->device, info->device_name);
+  printf("device cuda: not in this build\n");
+  print_memory(info, memory);
+}
+
+// --- a model, for programs -----------------------------------------------------------------------
+
+static void print_model_json(const CliCommon *common, const JanusModelInfo *info,
+                             const JanusMemory *memory) {
+  g_autofree char *model = cli_json_text(common->model), *folder = cli_json_text(info->folder);
+  g_autofree char *name = cli_json_text(info->name), *device = cli_json_text(info->device);
+  g_autofree char *device_name = cli_json_text(info->device_name);
+  g_autofree char *cfg = cli_json_number(info->defaults.cfg);
+  g_autofree char *image_cfg = cli_json_number(info->defaults.image_cfg);
+  g_autofree char *temperature = cli_json_number(info->defaults.temperature);
+  printf("{\"model\": %s, \"name\": %s, \"folder\": %s, \"parameters\": %" G_GINT64_FORMAT
+         ", \"weights_bytes\": %zu, \"weights\": \"%s\", ",
+         model, name, folder, (gint64)info->n_parameters, info->weights_bytes,
+         janus_weights_text(info->weights));
+  printf("\"image_size\": %d, \"grid\": %d, \"image_tokens\": %d, \"codes\": %d, ",
+         info->image_size_px, info->grid, info->n_image_tokens, info->n_codes);
+  printf("\"layers\": %d, \"dim\": %d, \"heads\": %d, \"kv_heads\": %d, \"head_dim\": %d, "
+         "\"hidden_dim\": %d, \"vocab\": %d, \"max_positions\": %d, ",
+         info->n_layers, info->dim, info->n_heads, info->n_kv_heads, info->head_dim,
+         info->hidden_dim, info->vocab, info->max_positions);
+  printf("\"defaults\": {\"cfg\": %s, \"image_cfg\": %s, \"temperature\": %s}, ", cfg, image_cfg,
+         temperature);
+  printf("\"devices\": [{\"device\": %s, \"name\": %s}], \"memory\": {", device, device_name);
+  for (gsize i = 0; i < G_N_ELEMENTS(formats); i++) {
+    printf("%s\"%s\": ", i ? ", " : "", janus_weights_text(formats[i]));
+    if (formats[i] == info->weights)
+      printf("{\"total_bytes\": %zu, \"weights_bytes\": %zu, \"kv_bytes\": %zu, "
+             "\"activation_bytes\": %zu}",
+             memory->total_bytes, memory->weights_bytes, memory->kv_bytes,
+             memory->activation_bytes);
+    else
+      printf("null");
+  }
+  printf("}}\n");
+}
+
+static int show_model(const CliCommon *common) {
+  const JanusModelInfo *info = NULL;
+  JanusModel *model = cli_open_model(common, &info);
+  if (!model)
+    return CLI_FAILED;
+  const JanusMemory memory = janus_estimate_memory(model, 1, TYPICAL_PROMPT_TOKENS);
+  if (common->json)
+    print_model_json(common, info, &memory);
+  else
+    print_model(common, info, &memory);
+  janus_model_free(model);
+  return CLI_DONE;
+}
+
+// --- a picture -----------------------------------------------------------------------------------
+
+static int show_picture(const CliCommon *common, const char *path) {
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GdkPixbuf) pixbuf = gdk_pixbuf_new_from_file(path, &error);
+  if (!pixbuf)
+    return cli_fail(CLI_FAILED, "%s: expected a picture, found: %s", path, error->message);
+  const char *parameters = gdk_pixbuf_get_option(pixbuf, "tEXt::parameters");
+  const int width = gdk_pixbuf_get_width(pixbuf), height = gdk_pixbuf_get_height(pixbuf);
+  g_autofree char *file = cli_json_text(path), *text = cli_json_text(parameters);
+  if (common->json)
+    printf("{\"file\": %s, \"width\": %d, \"height\": %d, \"parameters\": %s}\n", file, width,
+           height, text);
+  else
+    printf("%s: %d x %d px\n%s\n", path, width, height,
+           parameters ? parameters : "carries no recipe");
+  return CLI_DONE;
+}
+
+int cli_info(int argc, char **argv) {
+  CliCommon common = CLI_COMMON_DEFAULT;
+  const char *path = NULL;
+  const CliCommand command = {
+      .name = "info",
+      .usage = "[FILE.png] [OPTIONS]",
+      .about = "Says what a model is and needs, or what a saved picture carries.",
+      .common = &common,
+      .max_texts = 1,
+      .texts = &path,
+      .texts_name = "FILE.png",
+  };
+  const int status = cli_parse(&command, argc, argv);
+  if (status != CLI_GO_ON)
+    return status;
+  return path ? show_picture(&common, path) : show_model(&common);
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// limner-cli: which subcommand.
+#include "app/cli/common.h"
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct Subcommand {
+  const char *name;
+  int (*run)(int argc, char **argv); // NULL: not in this build
+  const char *about;
+} Subcommand;
+
+static const Subcommand subcommands[] = {
+    {"generate", cli_generate, "paint pictures from a prompt"},
+    {"tokenize", cli_tokenize, "a text as token ids"},
+    {"decode", cli_decode, "picture tokens as a PNG file"},
+    {"trace", cli_trace, "the model's inner states for given tokens"},
+    {"info", cli_info, "a model, the devices and the memory needed; or what a picture carries"},
+    {"describe", NULL, "answer a question about a picture (not in this build)"},
+    {"encode", NULL, "a picture as tokens (not in this build)"},
+    {"replay", NULL, "make a saved picture again (not in this build)"},
+    {"bench", NULL, "measure speed (not in this build)"},
+};
+
+static int print_help(void) {
+  printf("Usage: limner-cli SUBCOMMAND [OPTIONS]\n"
+         "Paints pictures with Janus models.\n\n");
+  for (gsize i = 0; i < G_N_ELEMENTS(subcommands); i++)
+    printf("  %-10s %s\n", subcommands[i].name, subcommands[i].about);
+  printf("\n\"limner-cli SUBCOMMAND --help\" lists a subcommand's options.\n");
+  return CLI_DONE;
+}
+
+static gboolean has_help(int argc, char **argv) {
+  for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+    if (strcmp(argv[i], "--help") == 0)
+      return TRUE;
+  return FALSE;
+}
+
+static int run(const Subcommand *subcommand, int argc, char **argv) {
+  if (subcommand->run)
+    return subcommand->run(argc, argv);
+  if (!has_help(argc, argv))
+    return cli_fail(CLI_FAILED, "%s: not in this build", subcommand->name);
+  printf("limner-cli %s: %s\n", subcommand->name, subcommand->about);
+  return CLI_DONE;
+}
+
+// The locale is left at "C": messages are English, and numbers have a point.
+int main(int argc, char **argv) {
+  const char *name = argc > 1 ? argv[1] : NULL;
+  if (!name)
+    return cli_fail(CLI_USAGE,
+                    "expected a subcommand, found none; \"limner-cli --help\" lists them");
+  if (strcmp(name, "--help") == 0)
+    return cli_finish(print_help());
+  if (strcmp(name, "--version") == 0) {
+    printf("limner-cli %s\n", LIMNER_VERSION);
+    return cli_finish(CLI_DONE);
+  }
+  for (gsize i = 0; i < G_N_ELEMENTS(subcommands); i++)
+    if (strcmp(name, subcommands[i].name) == 0)
+      return cli_finish(run(&subcommands[i], argc - 2, argv + 2));
+  return cli_fail(CLI_USAGE,
+                  "expected a subcommand, found \"%s\"; \"limner-cli --help\" lists them", name);
+}
