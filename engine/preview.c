@@ -8,15 +8,19 @@
 
 enum {
   MAX_FEATURES = 128,
+  FIT_BLOCK = 2,       // cells per side that a code fills in the picture of the fit
   FIXED_ONE = 1 << 16, // colours are painted in 16.16 fixed point
 };
+
+// What the fit counts for against one cell seen in a real picture.
+static const float FIT_WEIGHT = 0.25f;
 
 struct PreviewTable {
   pthread_mutex_t lock;
   int grid, patch_px, n_codes;
   bool is_ready;
   float (*colours)[3]; // [n_codes], 0..255
-  float *n_seen;       // [n_codes] cells behind each colour; the fit counts as one
+  float *n_seen;       // [n_codes] cells behind each colour
   int32_t (*cells)[3]; // [grid] one row of cells while painting, fixed point
 };
 
@@ -131,7 +135,7 @@ static void fit_apply(const Fit *fit, PreviewTable *table, const JanusModel *mod
         value += f[i] * fit->b[i][c];
       table->colours[code][c] = (float)fmin(fmax(value, 0), 255);
     }
-    table->n_seen[code] = 1;
+    table->n_seen[code] = FIT_WEIGHT;
   }
 }
 
@@ -164,20 +168,27 @@ static void learn(PreviewTable *table, const int32_t *tokens, const float *pixel
   }
 }
 
+// Decodes a picture of codes from all over the codebook, in blocks: what lies beside a code in real
+// pictures is like it, and random neighbours would colour it.
+static bool decode_and_fit(PreviewTable *table, JanusModel *model, VqWorkspace *ws,
+                           const atomic_bool *cancel) {
+  const int grid = table->grid, n_side = (grid + FIT_BLOCK - 1) / FIT_BLOCK;
+  int32_t *tokens = malloc((size_t)(grid * grid) * sizeof *tokens);
+  for (int i = 0; tokens && i < grid * grid; i++) {
+    const int64_t block = i / grid / FIT_BLOCK * n_side + i % grid / FIT_BLOCK;
+    tokens[i] = (int32_t)(block * table->n_codes / (n_side * n_side));
+  }
+  const bool ok = tokens && vq_decode(ws, model, tokens, cancel, NULL) &&
+                  fit_table(table, model, tokens, ws->pixels);
+  free(tokens);
+  return ok;
+}
+
 bool preview_table_prepare(PreviewTable *table, JanusModel *model, VqWorkspace *ws,
                            const atomic_bool *cancel) {
-  const int n_cells = table->grid * table->grid;
   pthread_mutex_lock(&table->lock);
-  if (!table->is_ready) {
-    int32_t *tokens = malloc((size_t)n_cells * sizeof *tokens);
-    for (int i = 0; tokens && i < n_cells; i++)
-      tokens[i] = (int32_t)((int64_t)i * table->n_codes / n_cells);
-    table->is_ready = tokens && vq_decode(ws, model, tokens, cancel, NULL) &&
-                      fit_table(table, model, tokens, ws->pixels);
-    if (table->is_ready)
-      learn(table, tokens, ws->pixels);
-    free(tokens);
-  }
+  if (!table->is_ready)
+    table->is_ready = decode_and_fit(table, model, ws, cancel);
   const bool is_ready = table->is_ready;
   pthread_mutex_unlock(&table->lock);
   return is_ready;

@@ -11,13 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-// Bounds, with what is observed beside them in every run's output. Hidden states and pixels are the
-// project's; logits follow the hidden states through two more matrices.
-static const double HIDDEN_BOUND = 1e-4; // per row, RMS(a-b) / RMS(b)
-static const double LOGITS_BOUND = 2e-4; // likewise
-static const double GUIDED_BOUND = 5e-4; // guidance at 5 multiplies differences
-static const double PIXEL_BOUND = 1e-3;  // largest absolute difference
-static const double TIE = 1e-3;          // a smaller gap of the two best may go either way
+// The project's bounds are 1e-4 per row of the hidden states and 1e-3 for pixels. Ours are about
+// five times what was ever observed: hidden 1.8e-6, logits 1.8e-6, guided 2.4e-6, pixels 5e-6.
+static const double HIDDEN_BOUND = 1e-5; // per row, RMS(a-b) / RMS(b)
+static const double LOGITS_BOUND = 1e-5;
+static const double GUIDED_BOUND = 1e-5;
+static const double PIXEL_BOUND = 3e-5; // largest absolute difference
+static const double TIE = 1e-3;         // a smaller gap of the two best may go either way
 
 // Largest relative error of any row; infinity when shapes differ or a value is not finite.
 static double worst_row(const SafetensorsTensor *a, const SafetensorsTensor *b) {
@@ -159,7 +159,7 @@ static void test_checkpoint(const char *checkpoint, jk_isa isa, const json_t *ca
   char title[200];
   size_t i;
   const json_t *entry;
-  check(strcasestr(janus_model_get_info(model)->device_name, jk_isa_text(isa)) != NULL,
+  check(strstr(janus_model_get_info(model)->device_name, jk_isa_text(isa)) != NULL,
         "%s runs on %s: %s", checkpoint, jk_isa_text(isa),
         janus_model_get_info(model)->device_name);
   json_array_foreach(cases, i, entry) {

@@ -124,11 +124,12 @@ static void test_looking(JanusModel *model) {
 static void test_stopping(JanusModel *model) {
   const JanusRequest request = text_request(PROMPT, 2, 9);
   int32_t *expected = paint(model, &request);
+  const uint32_t n_tokens = (uint32_t)janus_model_get_info(model)->n_image_tokens;
   uint64_t random = 12;
   bool are_prefixes = true, are_cancelled = true, are_resumed = true;
   for (int round = 0; round < 20; round++) {
     JanusSession *session = new_session(model, &request);
-    Watch w = {.stop_after = (int)(next_random(&random) % 38), .is_monotonic = true};
+    Watch w = {.stop_after = (int)(next_random(&random) % n_tokens), .is_monotonic = true};
     JanusError error = {0};
     int n = 0;
     const bool ended = janus_session_run(session, watch, &w, &error);
