@@ -122,7 +122,9 @@ static bool read_tensor(const HeaderPlace *place, const json_t *entry, Safetenso
     return true;
   }
   size_t n_bytes = 0;
-  if (__builtin_mul_overflow(n_elements, fact->n_bytes, &n_bytes) || n_bytes != tensor->n_bytes) {
+  if (__builtin_mul_overflow(n_elements, fact->n_bytes, &n_bytes))
+    return fail_tensor(place, error, "the shape has more elements than memory has bytes");
+  if (n_bytes != tensor->n_bytes) {
     char shape[SAFETENSORS_SHAPE_TEXT];
     return janus_fail(error, JANUS_ERROR_FORMAT,
                       "%s: tensor %s: expected %zu bytes for %s %s, found %zu", place->path,

@@ -77,6 +77,25 @@ void remove_file(const TestFolder *folder, const char *name) {
     give_up(name);
 }
 
+size_t read_bytes(const char *path, unsigned char *data, size_t capacity) {
+  FILE *file = fopen(path, "rb");
+  if (!file)
+    give_up(path);
+  const size_t n = fread(data, 1, capacity, file);
+  fclose(file);
+  return n;
+}
+
+int count_files(const TestFolder *folder) {
+  int n = 0;
+  DIR *dir = opendir(folder->path);
+  for (struct dirent *entry; dir && (entry = readdir(dir));)
+    n += entry->d_name[0] != '.';
+  if (dir)
+    closedir(dir);
+  return n;
+}
+
 json_t *load_json(const char *path) {
   return json_load_file(path, 0, NULL);
 }

@@ -23,6 +23,9 @@ void write_text(const TestFolder *folder, const char *name, const char *text);
 void write_json(const TestFolder *folder, const char *name, const json_t *value);
 void copy_file(const TestFolder *folder, const char *name, const char *from);
 void remove_file(const TestFolder *folder, const char *name);
+// At most `capacity` bytes of a file; their number.
+size_t read_bytes(const char *path, unsigned char *data, size_t capacity);
+int count_files(const TestFolder *folder);
 
 // NULL when absent; release with json_decref().
 json_t *load_json(const char *path);
