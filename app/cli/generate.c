@@ -108,9 +108,12 @@ static int save_tokens(const Options *o, LimnerJob *job) {
   return CLI_DONE;
 }
 
-static int save_pictures(const CliOutput *output, LimnerJob *job, GPtrArray *paths) {
+// Stops between two files when interrupted: none is left half written.
+static int save_pictures(const CliOutput *output, CliInterrupt *interrupt, GPtrArray *paths) {
   for (int i = 0; i < output->n_samples; i++) {
-    g_autoptr(LimnerSample) sample = dup_sample(job, i);
+    if (cli_interrupt_seen(interrupt))
+      return CLI_INTERRUPTED;
+    g_autoptr(LimnerSample) sample = dup_sample(interrupt->job, i);
     g_autoptr(GError) error = NULL;
     char *path = cli_output_save(output, limner_sample_get_picture(sample), i, &error);
     if (!path)
@@ -140,7 +143,8 @@ static void print_paths(GPtrArray *paths) {
 
 // What came of the job: files, and the lines about them.
 static int conclude(const Options *o, const CliOutput *output, const JanusModelInfo *info,
-                    LimnerJob *job) {
+                    CliInterrupt *interrupt) {
+  LimnerJob *job = interrupt->job;
   const LimnerJobState state = limner_job_get_state(job);
   if (state == LIMNER_JOB_FAILED)
     return cli_fail_error(limner_job_get_error(job));
@@ -149,7 +153,7 @@ static int conclude(const Options *o, const CliOutput *output, const JanusModelI
   if (state == LIMNER_JOB_CANCELLED)
     return status == CLI_DONE ? CLI_INTERRUPTED : status;
   if (status == CLI_DONE)
-    status = save_pictures(output, job, paths);
+    status = save_pictures(output, interrupt, paths);
   if (o->common.json && status == CLI_DONE)
     print_json(o, info, paths);
   else if (!o->common.json)
@@ -187,8 +191,11 @@ static int generate(const Options *o, const CliOutput *output) {
     say_memory(o, model);
   const LimnerRequest request = request_from(o, &info->defaults);
   g_autoptr(LimnerJob) job = limner_job_new(&request);
+  CliInterrupt interrupt;
+  cli_interrupt_begin(&interrupt, job);
   cli_watch_job(job, model, o->common.verbose);
-  const int status = conclude(o, output, info, job);
+  const int status = conclude(o, output, info, &interrupt);
+  cli_interrupt_end(&interrupt);
   janus_model_free(model);
   return status;
 }

@@ -7,11 +7,38 @@
 #include <stdio.h>
 #include <unistd.h>
 
+// --- Ctrl+C --------------------------------------------------------------------------------------
+
+static gboolean on_interrupt(gpointer data) {
+  CliInterrupt *interrupt = data;
+  interrupt->source = 0;
+  interrupt->seen = TRUE;
+  limner_job_cancel(interrupt->job);
+  return G_SOURCE_REMOVE; // with it GLib gives SIGINT back its power to kill
+}
+
+void cli_interrupt_begin(CliInterrupt *interrupt, LimnerJob *job) {
+  *interrupt = (CliInterrupt){.job = job};
+  interrupt->source = g_unix_signal_add(SIGINT, on_interrupt, interrupt);
+}
+
+void cli_interrupt_end(CliInterrupt *interrupt) {
+  if (interrupt->source)
+    g_source_remove(interrupt->source);
+}
+
+gboolean cli_interrupt_seen(CliInterrupt *interrupt) {
+  while (g_main_context_iteration(NULL, FALSE))
+    continue;
+  return interrupt->seen;
+}
+
+// --- the job -------------------------------------------------------------------------------------
+
 typedef struct Watch {
   LimnerJob *job;
   JanusModel *model;
   GMainLoop *loop;
-  guint interrupt; // source id, 0 after the first SIGINT
   gboolean is_terminal;
 } Watch;
 
@@ -19,13 +46,6 @@ static gpointer run(gpointer data) {
   Watch *watch = data;
   limner_job_run(watch->job, watch->model, NULL); // the job knows how it ended
   return NULL;
-}
-
-static gboolean on_interrupt(gpointer data) {
-  Watch *watch = data;
-  watch->interrupt = 0;
-  limner_job_cancel(watch->job);
-  return G_SOURCE_REMOVE; // with it GLib gives SIGINT back its power to kill
 }
 
 static void show_progress(Watch *watch) {
@@ -62,14 +82,11 @@ static void say_timings(LimnerJob *job) {
 void cli_watch_job(LimnerJob *job, JanusModel *model, gboolean verbose) {
   Watch watch = {.job = job, .model = model, .is_terminal = isatty(STDERR_FILENO)};
   watch.loop = g_main_loop_new(NULL, FALSE);
-  watch.interrupt = g_unix_signal_add(SIGINT, on_interrupt, &watch);
   const gulong handler = g_signal_connect(job, "notify", G_CALLBACK(on_notify), &watch);
   GThread *thread = g_thread_new("paint", run, &watch);
   g_main_loop_run(watch.loop);
   g_thread_join(thread);
   g_signal_handler_disconnect(job, handler);
-  if (watch.interrupt)
-    g_source_remove(watch.interrupt);
   g_main_loop_unref(watch.loop);
   if (verbose)
     say_timings(job);
