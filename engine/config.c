@@ -82,17 +82,13 @@ static bool fail_unsupported(const JsonPlace *place, const char *key, const char
 
 // The variants of LLaMA that no Janus checkpoint uses.
 static bool check_llama_variant(const JsonPlace *language, JanusError *error) {
-  const json_t *scaling = NULL;
   const char *activation = "silu", *model_type = "llama";
   bool attention_bias = false, mlp_bias = false;
-  if (!json_get_object(language, "rope_scaling", &scaling, error) ||
-      !json_get_text(language, "hidden_act", &activation, error) ||
+  if (!json_get_text(language, "hidden_act", &activation, error) ||
       !json_get_text(language, "model_type", &model_type, error) ||
       !json_get_bool(language, "attention_bias", &attention_bias, error) ||
       !json_get_bool(language, "mlp_bias", &mlp_bias, error))
     return false;
-  if (scaling && json_object_size(scaling) > 0)
-    return fail_unsupported(language, "rope_scaling", "expected none, found one", error);
   if (strcmp(activation, "silu") != 0)
     return janus_fail(error, JANUS_ERROR_UNSUPPORTED, "%s: %shidden_act: expected silu, found %s",
                       language->path, language->where, activation);
@@ -105,12 +101,31 @@ static bool check_llama_variant(const JsonPlace *language, JanusError *error) {
   return true;
 }
 
+// "rope_scaling", or "rope_parameters" as newer files have it: plain rotary positions only.
+static bool read_rope(const JsonPlace *language, const char *key, StatedConfig *stated,
+                      JanusError *error) {
+  char where[64];
+  const char *type = "default", *old_type = "default";
+  JsonPlace rope = {.path = language->path, .where = where};
+  snprintf(where, sizeof where, "%s%s.", language->where, key);
+  if (!json_get_object(language, key, &rope.object, error) ||
+      !json_get_number(&rope, "rope_theta", 1, 1e12, &stated->rope_theta, error) ||
+      !json_get_text(&rope, "rope_type", &type, error) ||
+      !json_get_text(&rope, "type", &old_type, error))
+    return false;
+  if (strcmp(type, "default") == 0 && strcmp(old_type, "default") == 0)
+    return true;
+  return fail_unsupported(&rope, "rope_type", "expected default, found another", error);
+}
+
 static bool read_language(const JsonPlace *root, StatedConfig *stated, JanusError *error) {
   char where[64];
   JsonPlace language;
   return find_place(root, "language_config", false, where, &language, error) &&
          json_get_number(&language, "rms_norm_eps", 0, 1, &stated->norm_eps, error) &&
          json_get_number(&language, "rope_theta", 1, 1e12, &stated->rope_theta, error) &&
+         read_rope(&language, "rope_scaling", stated, error) &&
+         read_rope(&language, "rope_parameters", stated, error) &&
          check_llama_variant(&language, error);
 }
 

@@ -81,6 +81,7 @@ typedef struct JanusDefaults {
   double temperature;
 } JanusDefaults;
 
+// The environment variable LIMNER_CPU_ISA (generic, avx2, avx512) caps the CPU's instruction set.
 typedef struct JanusModelOptions {
   const char *folder;   // borrowed for the call
   const char *device;   // "auto", "cpu", "cuda", "cuda:N"; NULL = auto

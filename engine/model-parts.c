@@ -39,11 +39,6 @@ static void *keep(JanusModel *model, size_t n_bytes) {
   return memory;
 }
 
-const float *janus_model_keep_floats(JanusModel *model, const float *values, size_t n) {
-  float *kept = keep(model, n * sizeof *kept);
-  return kept ? memcpy(kept, values, n * sizeof *kept) : NULL;
-}
-
 void *part_memory(ModelBuilder *b, size_t n_bytes) {
   void *memory = builder_ok(b) ? keep(b->model, n_bytes) : NULL;
   if (!memory)

@@ -116,7 +116,4 @@ struct JanusModel {
   pthread_mutex_t lock; // the device does one thing at a time
 };
 
-// Widens a whole small tensor (a norm, a bias) to f32 memory that the model owns.
-const float *janus_model_keep_floats(JanusModel *model, const float *values, size_t n);
-
 #endif
