@@ -109,23 +109,30 @@ JK_TILE void values_tile(query_run *run, const float *v, int begin, int end, int
                          int n_last, const int n_rows, const int n_vecs) {
   vf acc[VALUE_ROWS][VALUE_VECS];
   float *out = run->out + (size_t)row * run->stride + d;
-  JK_UNROLL for (int r = 0; r < n_rows; r++) {
-    JK_UNROLL for (int i = 0; i < n_vecs; i++) acc[r][i] =
-        vf_load_upto(out + (size_t)r * run->stride + i * LANES, i == n_vecs - 1 ? n_last : LANES);
+  JK_UNROLLED(r, n_rows) {
+    JK_UNROLLED(i, n_vecs) {
+      acc[r][i] =
+          vf_load_upto(out + (size_t)r * run->stride + i * LANES, i == n_vecs - 1 ? n_last : LANES);
+    }
   }
   v += d;
   for (int j = begin; j < end; j++, v += run->head_dim) {
     vf value[VALUE_VECS];
-    JK_UNROLL for (int i = 0; i < n_vecs; i++) value[i] =
-        vf_load_upto(v + i * LANES, i == n_vecs - 1 ? n_last : LANES);
-    JK_UNROLL for (int r = 0; r < n_rows; r++) {
+    JK_UNROLLED(i, n_vecs) {
+      value[i] = vf_load_upto(v + i * LANES, i == n_vecs - 1 ? n_last : LANES);
+    }
+    JK_UNROLLED(r, n_rows) {
       vf weight = vf_set(run->p[row + r][j]);
-      JK_UNROLL for (int i = 0; i < n_vecs; i++) acc[r][i] = vf_fma(weight, value[i], acc[r][i]);
+      JK_UNROLLED(i, n_vecs) {
+        acc[r][i] = vf_fma(weight, value[i], acc[r][i]);
+      }
     }
   }
-  JK_UNROLL for (int r = 0; r < n_rows; r++) {
-    JK_UNROLL for (int i = 0; i < n_vecs; i++) vf_store_upto(
-        out + (size_t)r * run->stride + i * LANES, acc[r][i], i == n_vecs - 1 ? n_last : LANES);
+  JK_UNROLLED(r, n_rows) {
+    JK_UNROLLED(i, n_vecs) {
+      vf_store_upto(out + (size_t)r * run->stride + i * LANES, acc[r][i],
+                    i == n_vecs - 1 ? n_last : LANES);
+    }
   }
 }
 

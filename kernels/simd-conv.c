@@ -11,19 +11,26 @@ JK_TILE void conv_sums(vf acc[CONV_TILE_PX][CONV_TILE_VECS], const jk_conv_row *
                        int width, int px, const int n_vecs) {
   size_t stride = (size_t)row->step * (size_t)row->n_in;
   int n = 3 * row->n_in;
-  JK_UNROLL for (int p = 0; p < CONV_TILE_PX; p++) {
-    JK_UNROLL for (int v = 0; v < n_vecs; v++) acc[p][v] = vf_zero();
+  JK_UNROLLED(p, CONV_TILE_PX) {
+    JK_UNROLLED(v, n_vecs) {
+      acc[p][v] = vf_zero();
+    }
   }
   for (int ky = 0; ky < 3; ky++) {
     const float *x[N_BASES];
-    JK_UNROLL for (int b = 0; b < N_BASES; b++) x[b] =
-        row->rows[ky] + (size_t)(px + b * PX_PER_BASE) * stride;
+    JK_UNROLLED(b, N_BASES) {
+      x[b] = row->rows[ky] + (size_t)(px + b * PX_PER_BASE) * stride;
+    }
     for (int i = 0; i < n; i++, w += width) {
       vf weight[CONV_TILE_VECS];
-      JK_UNROLL for (int v = 0; v < n_vecs; v++) weight[v] = vf_load(w + v * LANES);
-      JK_UNROLL for (int p = 0; p < CONV_TILE_PX; p++) {
+      JK_UNROLLED(v, n_vecs) {
+        weight[v] = vf_load(w + v * LANES);
+      }
+      JK_UNROLLED(p, CONV_TILE_PX) {
         vf in = vf_set(x[p / PX_PER_BASE][(size_t)(p % PX_PER_BASE) * stride + (size_t)i]);
-        JK_UNROLL for (int v = 0; v < n_vecs; v++) acc[p][v] = vf_fma(in, weight[v], acc[p][v]);
+        JK_UNROLLED(v, n_vecs) {
+          acc[p][v] = vf_fma(in, weight[v], acc[p][v]);
+        }
       }
     }
   }
@@ -45,10 +52,11 @@ JK_TILE void conv_column(const jk_conv_row *row, const float *w, int width, int 
   for (int px = 0; px < row->n_px; px += CONV_TILE_PX) {
     vf acc[CONV_TILE_PX][CONV_TILE_VECS];
     conv_sums(acc, row, w, width, px, n_vecs);
-    JK_UNROLL for (int p = 0; p < CONV_TILE_PX; p++) {
+    JK_UNROLLED(p, CONV_TILE_PX) {
       if (px + p < row->n_px) {
-        JK_UNROLL for (int v = 0; v < n_vecs; v++)
-            store_outputs(row, acc[p][v], px + p, out + v * LANES);
+        JK_UNROLLED(v, n_vecs) {
+          store_outputs(row, acc[p][v], px + p, out + v * LANES);
+        }
       }
     }
   }

@@ -28,28 +28,37 @@ JK_TILE vf load_weight_part(const char *w, int k, int n, const jk_dtype dtype) {
 JK_TILE void dot_tile(__m128 *sums, const float *x, size_t x_stride, const char *const *w, int n,
                       const int n_rows, const int n_outs, const jk_dtype dtype) {
   vf acc[LINEAR_ROWS][DOT_MAX_OUTS];
-  JK_UNROLL for (int r = 0; r < n_rows; r++) {
-    JK_UNROLL for (int o = 0; o < n_outs; o++) acc[r][o] = vf_zero();
+  JK_UNROLLED(r, n_rows) {
+    JK_UNROLLED(o, n_outs) {
+      acc[r][o] = vf_zero();
+    }
   }
   int k = 0;
   for (; k + LANES <= n; k += LANES) {
     vf in[LINEAR_ROWS];
-    JK_UNROLL for (int r = 0; r < n_rows; r++) in[r] = vf_load(x + (size_t)r * x_stride + k);
-    JK_UNROLL for (int o = 0; o < n_outs; o++) {
+    JK_UNROLLED(r, n_rows) {
+      in[r] = vf_load(x + (size_t)r * x_stride + k);
+    }
+    JK_UNROLLED(o, n_outs) {
       vf weight = load_weight(w[o], k, dtype);
-      JK_UNROLL for (int r = 0; r < n_rows; r++) acc[r][o] = vf_fma(in[r], weight, acc[r][o]);
+      JK_UNROLLED(r, n_rows) {
+        acc[r][o] = vf_fma(in[r], weight, acc[r][o]);
+      }
     }
   }
   if (k < n) {
-    JK_UNROLL for (int o = 0; o < n_outs; o++) {
+    JK_UNROLLED(o, n_outs) {
       vf weight = load_weight_part(w[o], k, n - k, dtype);
-      JK_UNROLL for (int r = 0; r < n_rows; r++) acc[r][o] =
-          vf_fma(vf_load_part(x + (size_t)r * x_stride + k, n - k), weight, acc[r][o]);
+      JK_UNROLLED(r, n_rows) {
+        acc[r][o] = vf_fma(vf_load_part(x + (size_t)r * x_stride + k, n - k), weight, acc[r][o]);
+      }
     }
   }
-  JK_UNROLL for (int r = 0; r < n_rows; r++) {
-    JK_UNROLL for (int o = 0; o < n_outs; o += 4) sums[r * (n_outs / 4) + o / 4] =
-        vf_sum4(acc[r][o], acc[r][o + 1], acc[r][o + 2], acc[r][o + 3]);
+  JK_UNROLLED(r, n_rows) {
+    JK_UNROLLED(q, n_outs / 4) {
+      const vf *four = &acc[r][4 * q];
+      sums[r * (n_outs / 4) + q] = vf_sum4(four[0], four[1], four[2], four[3]);
+    }
   }
 }
 

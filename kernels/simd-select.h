@@ -14,7 +14,7 @@
 
 // Tiles are written for any size and become straight code by constant arguments.
 #define JK_TILE static inline __attribute__((always_inline))
-#define JK_UNROLL _Pragma("GCC unroll 16")
+#define JK_UNROLLED(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
 
 // The first n <= LANES values.
 static inline vf vf_load_upto(const float *p, int n) {
