@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// Turning what the controls show into a request, and the rules of the seed.
+#include "ui/limner-controls.h"
+
+#include "ui/limner-prompt.h"
+#include "ui/limner-settings.h"
+#include "ui/limner-slider.h"
+
+#include <glib/gi18n.h>
+
+struct _LimnerControls {
+  GtkWidget parent_instance;
+  // Template
+  GtkWidget *scroller;
+  LimnerPrompt *prompt;
+  GtkWidget *world_label;
+  LimnerSlider *guidance_slider;
+  LimnerSlider *variety_slider;
+  GtkSpinButton *samples_spin;
+  GtkSpinButton *seed_spin;
+  GtkToggleButton *keep_button;
+  GtkSpinButton *top_k_spin;
+  GtkSpinButton *top_p_spin;
+  GtkLabel *device_label;
+  GtkWidget *generate_button;
+  // Owned
+  GSettings *settings; // may be NULL
+  // Plain
+  gboolean seed_is_chosen; // typed or diced since the last run: the next one uses it
+};
+
+G_DEFINE_FINAL_TYPE(LimnerControls, limner_controls, GTK_TYPE_WIDGET)
+
+static void set_seed(LimnerControls *self, guint64 seed, gboolean is_chosen) {
+  gtk_spin_button_set_value(self->seed_spin, (double)seed);
+  self->seed_is_chosen = is_chosen;
+}
+
+static void new_seed(GtkWidget *widget, const char *action, GVariant *parameter) {
+  set_seed(LIMNER_CONTROLS(widget), limner_random_seed(), TRUE);
+}
+
+static void on_seed_changed(LimnerControls *self) {
+  self->seed_is_chosen = TRUE;
+}
+
+static guint64 take_seed(LimnerControls *self) {
+  gtk_spin_button_update(self->seed_spin);
+  if (!self->seed_is_chosen && !gtk_toggle_button_get_active(self->keep_button))
+    set_seed(self, limner_random_seed(), FALSE);
+  self->seed_is_chosen = FALSE;
+  return (guint64)gtk_spin_button_get_value(self->seed_spin);
+}
+
+static void remember(LimnerControls *self, const char *prompt) {
+  limner_prompt_remember(self->prompt);
+  if (!self->settings)
+    return;
+  g_auto(GStrv) history = limner_prompt_dup_history(self->prompt);
+  g_settings_set_strv(self->settings, "prompt-history", (const char *const *)history);
+  g_settings_set_string(self->settings, "prompt", prompt);
+}
+
+static double typed_value(GtkSpinButton *spin) {
+  gtk_spin_button_update(spin);
+  return gtk_spin_button_get_value(spin);
+}
+
+LimnerRequest *limner_controls_take_request(LimnerControls *self) {
+  const LimnerRequest request = {
+      .prompt = limner_prompt_dup_text(self->prompt),
+      .n_samples = (int)typed_value(self->samples_spin),
+      .seed = take_seed(self),
+      .cfg = limner_slider_get_value(self->guidance_slider),
+      .temperature = limner_slider_get_value(self->variety_slider),
+      .top_k = (int)typed_value(self->top_k_spin),
+      .top_p = typed_value(self->top_p_spin),
+  };
+  remember(self, request.prompt);
+  return g_memdup2(&request, sizeof request);
+}
+
+void limner_controls_set_prompt(LimnerControls *self, const char *prompt) {
+  limner_prompt_set_text(self->prompt, prompt);
+}
+
+void limner_controls_focus_prompt(LimnerControls *self) {
+  gtk_widget_grab_focus(GTK_WIDGET(self->prompt));
+}
+
+void limner_controls_set_model(LimnerControls *self, const LimnerModelSummary *model) {
+  limner_slider_set_default(self->guidance_slider, model->defaults.cfg);
+  limner_slider_set_default(self->variety_slider, model->defaults.temperature);
+  gtk_widget_set_visible(self->world_label, model->is_demo);
+  g_autofree char *text = g_strdup_printf(_("%s on %s, weights in %s, pictures of %d × %d"),
+                                          model->name, model->device_name, model->weights,
+                                          model->image_size_px, model->image_size_px);
+  gtk_label_set_label(self->device_label, text);
+}
+
+void limner_controls_bind_settings(LimnerControls *self, GSettings *settings) {
+  if (!settings)
+    return;
+  self->settings = g_object_ref(settings);
+  limner_settings_bind(settings, "samples", gtk_spin_button_get_adjustment(self->samples_spin),
+                       "value");
+  limner_settings_bind(settings, "keep-seed", self->keep_button, "active");
+  limner_settings_bind(settings, "seed", gtk_spin_button_get_adjustment(self->seed_spin), "value");
+  self->seed_is_chosen = FALSE;
+  g_auto(GStrv) history = g_settings_get_strv(settings, "prompt-history");
+  g_autofree char *prompt = g_settings_get_string(settings, "prompt");
+  limner_prompt_set_history(self->prompt, (const char *const *)history);
+  limner_prompt_set_text(self->prompt, prompt);
+}
+
+static void limner_controls_dispose(GObject *object) {
+  g_clear_object(&LIMNER_CONTROLS(object)->settings);
+  gtk_widget_dispose_template(GTK_WIDGET(object), LIMNER_TYPE_CONTROLS);
+  G_OBJECT_CLASS(limner_controls_parent_class)->dispose(object);
+}
+
+static void limner_controls_class_init(LimnerControlsClass *klass) {
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS(klass);
+  G_OBJECT_CLASS(klass)->dispose = limner_controls_dispose;
+  g_type_ensure(LIMNER_TYPE_PROMPT);
+  g_type_ensure(LIMNER_TYPE_SLIDER);
+  gtk_widget_class_set_template_from_resource(widget_class,
+                                              "/org/limner/Limner/ui/limner-controls.ui");
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, scroller);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, prompt);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, world_label);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, guidance_slider);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, variety_slider);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, samples_spin);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, seed_spin);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, keep_button);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, top_k_spin);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, top_p_spin);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, device_label);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, generate_button);
+  gtk_widget_class_install_action(widget_class, "controls.new-seed", NULL, new_seed);
+}
+
+static void limner_controls_init(LimnerControls *self) {
+  gtk_widget_init_template(GTK_WIDGET(self));
+  g_signal_connect_object(self->seed_spin, "value-changed", G_CALLBACK(on_seed_changed), self,
+                          G_CONNECT_SWAPPED);
+}

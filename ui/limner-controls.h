@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// The column of controls: what to paint and how.
+#ifndef LIMNER_CONTROLS_H
+#define LIMNER_CONTROLS_H
+
+#include "app/job-queue.h"
+
+#include <gtk/gtk.h>
+
+#define LIMNER_TYPE_CONTROLS (limner_controls_get_type())
+G_DECLARE_FINAL_TYPE(LimnerControls, limner_controls, LIMNER, CONTROLS, GtkWidget)
+
+// Remembers samples, seed and prompts there; NULL is allowed. Once.
+void limner_controls_bind_settings(LimnerControls *self, GSettings *settings);
+// What the controls say about the model in use, and the defaults it brings.
+void limner_controls_set_model(LimnerControls *self, const LimnerModelSummary *model);
+// What is asked for now. Draws a new seed unless it is kept or was just chosen, and remembers the
+// prompt. Owned.
+LimnerRequest *limner_controls_take_request(LimnerControls *self);
+void limner_controls_set_prompt(LimnerControls *self, const char *prompt);
+void limner_controls_focus_prompt(LimnerControls *self);
+
+#endif

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Where pictures are saved, and saving them off the window's thread.
+#ifndef LIMNER_FILES_H
+#define LIMNER_FILES_H
+
+#include "app/picture.h"
+
+// The Pictures folder's Limner folder. Owned.
+char *limner_files_dup_folder(void);
+// Saves as `name` in `folder` (made when missing), or as "name-2" and so on when that is taken:
+// nothing is overwritten. `finish` gives the path, owned.
+void limner_files_save_new_async(LimnerPicture *picture, const char *folder, const char *name,
+                                 GAsyncReadyCallback callback, gpointer user_data);
+// Saves to exactly `path`, which the person chose.
+void limner_files_save_as_async(LimnerPicture *picture, const char *path,
+                                GAsyncReadyCallback callback, gpointer user_data);
+char *limner_files_save_finish(GAsyncResult *result, GError **error);
+// Shows a file in the file manager, selected where that is possible.
+void limner_files_show(const char *path);
+
+#endif

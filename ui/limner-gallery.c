@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+// The present set, the earlier pictures, and which of them all is the chosen one.
+#include "ui/limner-gallery.h"
+
+#include "ui/limner-canvas.h"
+#include "ui/limner-progress.h"
+#include "ui/limner-sample-card.h"
+#include "ui/limner-words.h"
+
+#include <adwaita.h>
+
+#define THUMBNAIL_PX 116
+
+struct _LimnerGallery {
+  GtkWidget parent_instance;
+  // Template
+  GtkStack *stack;
+  AdwClamp *set_clamp;
+  GtkFlowBox *set_box;
+  GtkWidget *failure;
+  GtkLabel *failure_label;
+  GtkButton *help_button;
+  GtkWidget *earlier_label;
+  GtkGridView *earlier_grid;
+  GtkSingleSelection *earlier_selection;
+  GListStore *earlier;
+  LimnerProgress *progress;
+  // Owned
+  LimnerJob *job;
+  GSignalGroup *job_signals;
+};
+
+G_DEFINE_FINAL_TYPE(LimnerGallery, limner_gallery, GTK_TYPE_WIDGET)
+
+// --- what is shown -------------------------------------------------------------------------------
+
+static void update_cards(LimnerGallery *self) {
+  const gboolean busy = self->job && !limner_job_is_over(self->job);
+  GtkFlowBoxChild *child;
+  for (int i = 0; (child = gtk_flow_box_get_child_at_index(self->set_box, i)); i++)
+    limner_sample_card_set_busy(LIMNER_SAMPLE_CARD(child), busy);
+}
+
+static void update_failure(LimnerGallery *self) {
+  const GError *error = self->job ? limner_job_get_error(self->job) : NULL;
+  if (error)
+    gtk_label_set_label(self->failure_label, error->message);
+  gtk_widget_set_visible(self->failure, error != NULL);
+  gtk_widget_set_visible(GTK_WIDGET(self->set_clamp), self->job && !error);
+}
+
+static void update_page(LimnerGallery *self) {
+  const gboolean has_earlier = g_list_model_get_n_items(G_LIST_MODEL(self->earlier)) > 0;
+  gtk_widget_set_visible(self->earlier_label, has_earlier);
+  gtk_widget_set_visible(GTK_WIDGET(self->earlier_grid), has_earlier);
+  gtk_stack_set_visible_child_name(self->stack, self->job || has_earlier ? "pictures" : "welcome");
+}
+
+static void on_job_changed(LimnerGallery *self) {
+  update_cards(self);
+  update_failure(self);
+}
+
+// --- the set -------------------------------------------------------------------------------------
+
+// As many columns as keep the whole set in view, and how wide it may grow.
+static void arrange_set(LimnerGallery *self, guint n_samples) {
+  static const struct {
+    guint n_samples, n_columns;
+    int width_px;
+  } plans[] = {{1, 1, 540}, {2, 2, 960}, {3, 3, 1280}, {4, 2, 640}, {6, 3, 960}, {16, 4, 1280}};
+  guint i = 0;
+  while (i + 1 < G_N_ELEMENTS(plans) && plans[i].n_samples < n_samples)
+    i++;
+  gtk_flow_box_set_max_children_per_line(self->set_box, plans[i].n_columns);
+  adw_clamp_set_maximum_size(self->set_clamp, plans[i].width_px);
+  adw_clamp_set_tightening_threshold(self->set_clamp, plans[i].width_px);
+}
+
+static GtkWidget *create_card(gpointer item, gpointer data) {
+  return limner_sample_card_new(item);
+}
+
+static void keep_pictures(LimnerGallery *self, LimnerJob *job) {
+  GListModel *samples = limner_job_get_samples(job);
+  guint position = 0;
+  for (guint i = 0; i < g_list_model_get_n_items(samples); i++) {
+    g_autoptr(LimnerSample) sample = g_list_model_get_item(samples, i);
+    if (limner_sample_get_picture(sample))
+      g_list_store_insert(self->earlier, position++, sample);
+  }
+}
+
+void limner_gallery_show_job(LimnerGallery *self, LimnerJob *job) {
+  if (job == self->job)
+    return;
+  if (self->job)
+    keep_pictures(self, self->job);
+  g_set_object(&self->job, job);
+  g_signal_group_set_target(self->job_signals, job);
+  GListModel *samples = job ? limner_job_get_samples(job) : NULL;
+  if (samples)
+    arrange_set(self, g_list_model_get_n_items(samples));
+  gtk_flow_box_bind_model(self->set_box, samples, create_card, NULL, NULL);
+  limner_progress_set_job(self->progress, job);
+  on_job_changed(self);
+  update_page(self);
+}
+
+LimnerJob *limner_gallery_get_job(LimnerGallery *self) {
+  return self->job;
+}
+
+void limner_gallery_set_help(LimnerGallery *self, const char *label, const char *action) {
+  gtk_button_set_label(self->help_button, label);
+  gtk_actionable_set_action_name(GTK_ACTIONABLE(self->help_button), action);
+}
+
+// --- choosing ------------------------------------------------------------------------------------
+
+static void on_set_selected(LimnerGallery *self) {
+  g_autoptr(GList) selected = gtk_flow_box_get_selected_children(self->set_box);
+  if (selected)
+    gtk_single_selection_set_selected(self->earlier_selection, GTK_INVALID_LIST_POSITION);
+}
+
+static void on_earlier_selected(LimnerGallery *self) {
+  if (gtk_single_selection_get_selected(self->earlier_selection) != GTK_INVALID_LIST_POSITION)
+    gtk_flow_box_unselect_all(self->set_box);
+}
+
+static GtkWidget *find_card(LimnerGallery *self) {
+  GtkRoot *root = gtk_widget_get_root(GTK_WIDGET(self));
+  GtkWidget *focus = root ? gtk_root_get_focus(root) : NULL;
+  GtkWidget *card = focus ? gtk_widget_get_ancestor(focus, LIMNER_TYPE_SAMPLE_CARD) : NULL;
+  if (card)
+    return card;
+  g_autoptr(GList) selected = gtk_flow_box_get_selected_children(self->set_box);
+  return selected ? selected->data : NULL;
+}
+
+LimnerSample *limner_gallery_get_chosen(LimnerGallery *self) {
+  GtkWidget *card = find_card(self);
+  LimnerSample *earlier = gtk_single_selection_get_selected_item(self->earlier_selection);
+  if (!card && earlier)
+    return earlier;
+  if (!card)
+    card = GTK_WIDGET(gtk_flow_box_get_child_at_index(self->set_box, 0));
+  return card ? limner_sample_card_get_sample(LIMNER_SAMPLE_CARD(card)) : NULL;
+}
+
+static void on_activated(LimnerGallery *self) {
+  gtk_widget_activate_action(GTK_WIDGET(self), "win.view", NULL);
+}
+
+// --- earlier pictures ----------------------------------------------------------------------------
+
+static void on_setup_item(GtkSignalListItemFactory *factory, GtkListItem *item) {
+  GtkWidget *canvas = g_object_new(LIMNER_TYPE_CANVAS, "width-request", THUMBNAIL_PX, NULL);
+  gtk_list_item_set_child(item, canvas);
+}
+
+static void on_bind_item(GtkSignalListItemFactory *factory, GtkListItem *item) {
+  LimnerSample *sample = gtk_list_item_get_item(item);
+  GtkWidget *canvas = gtk_list_item_get_child(item);
+  g_autofree char *words = limner_words_for_sample(sample);
+  limner_canvas_set_sample(LIMNER_CANVAS(canvas), sample);
+  gtk_widget_set_tooltip_text(canvas, limner_sample_get_request(sample)->prompt);
+  gtk_accessible_update_property(GTK_ACCESSIBLE(canvas), GTK_ACCESSIBLE_PROPERTY_LABEL, words, -1);
+}
+
+// --- the object ----------------------------------------------------------------------------------
+
+static void limner_gallery_dispose(GObject *object) {
+  LimnerGallery *self = LIMNER_GALLERY(object);
+  g_clear_object(&self->job_signals);
+  g_clear_object(&self->job);
+  gtk_widget_dispose_template(GTK_WIDGET(object), LIMNER_TYPE_GALLERY);
+  G_OBJECT_CLASS(limner_gallery_parent_class)->dispose(object);
+}
+
+static void bind_template(GtkWidgetClass *widget_class) {
+  gtk_widget_class_set_template_from_resource(widget_class,
+                                              "/org/limner/Limner/ui/limner-gallery.ui");
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, stack);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, set_clamp);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, set_box);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, failure);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, failure_label);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, help_button);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, earlier_label);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, earlier_grid);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, earlier_selection);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, earlier);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, progress);
+  gtk_widget_class_bind_template_callback(widget_class, on_set_selected);
+  gtk_widget_class_bind_template_callback(widget_class, on_earlier_selected);
+  gtk_widget_class_bind_template_callback(widget_class, on_activated);
+  gtk_widget_class_bind_template_callback(widget_class, on_setup_item);
+  gtk_widget_class_bind_template_callback(widget_class, on_bind_item);
+}
+
+static void limner_gallery_class_init(LimnerGalleryClass *klass) {
+  G_OBJECT_CLASS(klass)->dispose = limner_gallery_dispose;
+  g_type_ensure(LIMNER_TYPE_PROGRESS);
+  g_type_ensure(LIMNER_TYPE_SAMPLE);
+  bind_template(GTK_WIDGET_CLASS(klass));
+}
+
+static void limner_gallery_init(LimnerGallery *self) {
+  gtk_widget_init_template(GTK_WIDGET(self));
+  self->job_signals = g_signal_group_new(LIMNER_TYPE_JOB);
+  g_signal_group_connect_swapped(self->job_signals, "notify", G_CALLBACK(on_job_changed), self);
+  update_failure(self);
+  update_page(self);
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// The pictures: the set being made as large cards, its progress, and everything made earlier,
+// newest first. With nothing to show, a page that says what can be done.
+#ifndef LIMNER_GALLERY_H
+#define LIMNER_GALLERY_H
+
+#include "app/job.h"
+
+#include <gtk/gtk.h>
+
+#define LIMNER_TYPE_GALLERY (limner_gallery_get_type())
+G_DECLARE_FINAL_TYPE(LimnerGallery, limner_gallery, LIMNER, GALLERY, GtkWidget)
+
+// Makes this job's samples the present set; the pictures of the one before go among the earlier
+// ones. NULL: no present set.
+void limner_gallery_show_job(LimnerGallery *self, LimnerJob *job);
+LimnerJob *limner_gallery_get_job(LimnerGallery *self); // borrowed, may be NULL
+// The sample with the focus, else the selected one, else the first of the set; borrowed, may be
+// NULL.
+LimnerSample *limner_gallery_get_chosen(LimnerGallery *self);
+// The button a failed job shows: a label and a window action.
+void limner_gallery_set_help(LimnerGallery *self, const char *label, const char *action);
+
+#endif

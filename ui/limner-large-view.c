@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// The large view follows its sample.
+#include "ui/limner-large-view.h"
+
+#include "ui/limner-canvas.h"
+#include "ui/limner-words.h"
+
+#include <adwaita.h>
+#include <glib/gi18n.h>
+
+struct _LimnerLargeView {
+  GtkWidget parent_instance;
+  // Template
+  GtkWidget *header;
+  GtkWidget *scroller;
+  AdwWindowTitle *title;
+  GtkWidget *back_button;
+  GtkToggleButton *original_button;
+  GtkPicture *picture;
+  // Owned
+  LimnerSample *sample;
+  GSignalGroup *sample_signals;
+};
+
+G_DEFINE_FINAL_TYPE(LimnerLargeView, limner_large_view, GTK_TYPE_WIDGET)
+
+static void update_picture(LimnerLargeView *self) {
+  LimnerPicture *picture = self->sample ? limner_sample_get_picture(self->sample) : NULL;
+  g_autoptr(GdkTexture) texture = picture ? limner_texture_new(picture) : NULL;
+  gtk_picture_set_paintable(self->picture, GDK_PAINTABLE(texture));
+}
+
+// Fitted pictures fill the view; at its own size a picture lies in the middle.
+static void update_fit(LimnerLargeView *self) {
+  const gboolean is_original = gtk_toggle_button_get_active(self->original_button);
+  const GtkAlign align = is_original ? GTK_ALIGN_CENTER : GTK_ALIGN_FILL;
+  gtk_widget_set_halign(GTK_WIDGET(self->picture), align);
+  gtk_widget_set_valign(GTK_WIDGET(self->picture), align);
+}
+
+void limner_large_view_set_sample(LimnerLargeView *self, LimnerSample *sample) {
+  if (!g_set_object(&self->sample, sample))
+    return;
+  g_signal_group_set_target(self->sample_signals, sample);
+  update_picture(self);
+  if (!sample)
+    return;
+  const LimnerRequest *request = limner_sample_get_request(sample);
+  g_autofree char *seed = g_strdup_printf("%" G_GUINT64_FORMAT, request->seed);
+  g_autofree char *made =
+      g_strdup_printf(_("Sample %u of %d – seed %s"), limner_sample_get_index(sample) + 1,
+                      request->n_samples, seed);
+  g_autofree char *words = limner_words_for_sample(sample);
+  g_autofree char *prompt = g_markup_escape_text(request->prompt, -1);
+  adw_window_title_set_title(self->title, *prompt ? prompt : _("No prompt"));
+  adw_window_title_set_subtitle(self->title, made);
+  gtk_picture_set_alternative_text(self->picture, words);
+}
+
+LimnerSample *limner_large_view_get_sample(LimnerLargeView *self) {
+  return self->sample;
+}
+
+static gboolean limner_large_view_grab_focus(GtkWidget *widget) {
+  return gtk_widget_grab_focus(LIMNER_LARGE_VIEW(widget)->back_button);
+}
+
+static void limner_large_view_dispose(GObject *object) {
+  LimnerLargeView *self = LIMNER_LARGE_VIEW(object);
+  g_clear_object(&self->sample_signals);
+  g_clear_object(&self->sample);
+  gtk_widget_dispose_template(GTK_WIDGET(object), LIMNER_TYPE_LARGE_VIEW);
+  G_OBJECT_CLASS(limner_large_view_parent_class)->dispose(object);
+}
+
+static void limner_large_view_class_init(LimnerLargeViewClass *klass) {
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS(klass);
+  G_OBJECT_CLASS(klass)->dispose = limner_large_view_dispose;
+  widget_class->grab_focus = limner_large_view_grab_focus;
+  gtk_widget_class_set_template_from_resource(widget_class,
+                                              "/org/limner/Limner/ui/limner-large-view.ui");
+  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, title);
+  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, header);
+  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, scroller);
+  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, back_button);
+  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, original_button);
+  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, picture);
+}
+
+static void limner_large_view_init(LimnerLargeView *self) {
+  gtk_widget_init_template(GTK_WIDGET(self));
+  self->sample_signals = g_signal_group_new(LIMNER_TYPE_SAMPLE);
+  g_signal_group_connect_swapped(self->sample_signals, "notify::picture",
+                                 G_CALLBACK(update_picture), self);
+  g_signal_connect_object(self->original_button, "notify::active", G_CALLBACK(update_fit), self,
+                          G_CONNECT_SWAPPED);
+}

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: MIT
+// The actions of the window, and what it says about the model and the jobs.
+#include "ui/limner-window.h"
+
+#include "app/model-folder.h"
+#include "ui/limner-canvas.h"
+#include "ui/limner-controls.h"
+#include "ui/limner-files.h"
+#include "ui/limner-gallery.h"
+#include "ui/limner-large-view.h"
+#include "ui/limner-settings.h"
+#include "ui/limner-words.h"
+
+#include <glib/gi18n.h>
+
+struct _LimnerWindow {
+  AdwApplicationWindow parent_instance;
+  // Template
+  AdwToastOverlay *toasts;
+  AdwLeaflet *pages;
+  GtkWidget *main_page;
+  AdwWindowTitle *title;
+  GtkMenuButton *queue_button;
+  GtkInfoBar *message_bar;
+  GtkLabel *message_label;
+  AdwFlap *flap;
+  LimnerControls *controls;
+  LimnerGallery *gallery;
+  LimnerLargeView *large_view;
+  // Owned
+  LimnerJobQueue *queue;
+  GSettings *settings;
+  GSignalGroup *job_signals; // of the job in the gallery
+  GtkFileChooserNative *chooser;
+  LimnerPicture *saving_as; // what the open Save As dialog is about
+};
+
+G_DEFINE_FINAL_TYPE(LimnerWindow, limner_window, ADW_TYPE_APPLICATION_WINDOW)
+
+// Something every model understands; within the demo model's world.
+#define EXAMPLE_PROMPT "a red house on a green hill at night"
+
+// --- saying things -------------------------------------------------------------------------------
+
+static void say(LimnerWindow *self, const char *text) {
+  g_autofree char *markup = g_markup_escape_text(text, -1);
+  adw_toast_overlay_add_toast(self->toasts, adw_toast_new(markup));
+}
+
+static void say_problem(LimnerWindow *self, const char *text) {
+  gtk_label_set_label(self->message_label, text);
+  gtk_info_bar_set_revealed(self->message_bar, TRUE);
+}
+
+static void on_message_closed(LimnerWindow *self) {
+  gtk_info_bar_set_revealed(self->message_bar, FALSE);
+}
+
+static gboolean is_painting(LimnerJob *job) {
+  return job && !limner_job_is_over(job) && limner_job_get_state(job) >= LIMNER_JOB_PREPARING;
+}
+
+static void update_title(LimnerWindow *self) {
+  LimnerJob *job = limner_gallery_get_job(self->gallery);
+  if (!is_painting(job)) {
+    gtk_window_set_title(GTK_WINDOW(self), "Limner");
+    return;
+  }
+  g_autofree char *title =
+      g_strdup_printf(_("%.0f %% – Limner"), 100 * limner_words_get_fraction(job));
+  gtk_window_set_title(GTK_WINDOW(self), title);
+}
+
+static void update_queue(LimnerWindow *self) {
+  const guint n_active = limner_job_queue_get_n_active(self->queue);
+  LimnerJob *shown = limner_gallery_get_job(self->gallery);
+  const guint n_waiting = n_active - (n_active > 0 && shown && !limner_job_is_over(shown));
+  g_autofree char *label = g_strdup_printf(_("%u Waiting"), n_waiting);
+  gtk_menu_button_set_label(self->queue_button, label);
+  gtk_widget_set_visible(GTK_WIDGET(self->queue_button), n_waiting > 0);
+  gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.stop", n_active > 0);
+}
+
+// --- jobs ----------------------------------------------------------------------------------------
+
+// Where the window is not looked at, the desktop tells that the pictures are there.
+static void notify_done(LimnerWindow *self, LimnerJob *job) {
+  GApplication *application = G_APPLICATION(gtk_window_get_application(GTK_WINDOW(self)));
+  if (gtk_window_is_active(GTK_WINDOW(self)) || !application)
+    return;
+  g_autoptr(GNotification) news = g_notification_new(_("The Pictures Are Ready"));
+  g_notification_set_body(news, limner_job_get_request(job)->prompt);
+  g_application_send_notification(application, "done", news);
+}
+
+static void on_job_state(LimnerWindow *self, GParamSpec *pspec, LimnerJob *job) {
+  update_title(self);
+  if (limner_job_get_state(job) != LIMNER_JOB_DONE)
+    return;
+  notify_done(self, job);
+  if (adw_leaflet_get_visible_child(self->pages) != self->main_page)
+    say(self, _("The pictures are ready"));
+}
+
+static void show_job(LimnerWindow *self, LimnerJob *job) {
+  limner_gallery_show_job(self->gallery, job);
+  g_signal_group_set_target(self->job_signals, job);
+  update_title(self);
+}
+
+// Shows the next job of the queue once the one shown is over.
+static void on_queue_changed(LimnerWindow *self) {
+  LimnerJob *shown = limner_gallery_get_job(self->gallery);
+  if (!shown || limner_job_is_over(shown)) {
+    g_autoptr(LimnerJob) next = g_list_model_get_item(G_LIST_MODEL(self->queue), 0);
+    if (next)
+      show_job(self, next);
+  }
+  update_queue(self);
+}
+
+static void paint(LimnerWindow *self, const LimnerRequest *request) {
+  g_autoptr(LimnerJob) job = limner_job_new(request);
+  limner_job_queue_add(self->queue, job);
+  adw_leaflet_set_visible_child(self->pages, self->main_page);
+  if (adw_flap_get_folded(self->flap))
+    adw_flap_set_reveal_flap(self->flap, FALSE);
+}
+
+static void generate(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  g_autoptr(LimnerRequest) request = limner_controls_take_request(self->controls);
+  paint(self, request);
+}
+
+static void paint_example(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_controls_set_prompt(LIMNER_WINDOW(widget)->controls, EXAMPLE_PROMPT);
+  generate(widget, action, parameter);
+}
+
+static void retry(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerJob *job = limner_gallery_get_job(self->gallery);
+  if (job)
+    paint(self, limner_job_get_request(job));
+}
+
+static void stop(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerJob *job = limner_gallery_get_job(self->gallery);
+  if (job && !limner_job_is_over(job))
+    limner_job_cancel(job);
+}
+
+static void stop_all(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_job_queue_cancel_all(LIMNER_WINDOW(widget)->queue);
+}
+
+static void new_picture(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerJob *job = limner_gallery_get_job(self->gallery);
+  if (job && limner_job_is_over(job))
+    show_job(self, NULL);
+  adw_leaflet_set_visible_child(self->pages, self->main_page);
+  adw_flap_set_reveal_flap(self->flap, TRUE);
+  limner_controls_set_prompt(self->controls, "");
+  limner_controls_focus_prompt(self->controls);
+}
+
+// --- the model -----------------------------------------------------------------------------------
+
+static void offer_help(LimnerWindow *self) {
+  g_autofree char *folder = limner_settings_dup_string(self->settings, "model-folder", "demo");
+  const gboolean failed = limner_job_queue_get_model_state(self->queue) == LIMNER_MODEL_FAILED;
+  if (!failed)
+    limner_gallery_set_help(self->gallery, _("Try Again"), "win.retry");
+  else if (limner_model_folder_is_demo(folder))
+    limner_gallery_set_help(self->gallery, _("Open a Model Folder…"), "win.open-model");
+  else
+    limner_gallery_set_help(self->gallery, _("Use the Demo Model"), "win.use-demo");
+}
+
+static void on_model_state(LimnerWindow *self) {
+  const LimnerModelSummary *model = limner_job_queue_get_model(self->queue);
+  const GError *error = limner_job_queue_get_model_error(self->queue);
+  g_autofree char *words = limner_words_for_model(self->queue);
+  adw_window_title_set_subtitle(self->title, words);
+  if (limner_job_queue_get_model_state(self->queue) == LIMNER_MODEL_FAILED && error)
+    say_problem(self, error->message);
+  else
+    gtk_info_bar_set_revealed(self->message_bar, FALSE);
+  if (limner_job_queue_get_model_state(self->queue) == LIMNER_MODEL_READY) {
+    limner_controls_set_model(self->controls, model);
+    limner_settings_set_string(self->settings, "model-folder", model->folder);
+  }
+  offer_help(self);
+}
+
+static void use_model(LimnerWindow *self, const char *folder) {
+  g_autoptr(GError) error = NULL;
+  g_autofree char *path = limner_model_folder_resolve(folder);
+  if (limner_model_folder_check(path, &error))
+    limner_job_queue_set_model(self->queue, folder, "auto");
+  else
+    say_problem(self, error->message);
+}
+
+static void use_demo(GtkWidget *widget, const char *action, GVariant *parameter) {
+  use_model(LIMNER_WINDOW(widget), "demo");
+}
+
+static GtkFileChooserNative *new_chooser(LimnerWindow *self, const char *title,
+                                         GtkFileChooserAction action, const char *accept) {
+  g_clear_object(&self->chooser);
+  self->chooser = gtk_file_chooser_native_new(title, GTK_WINDOW(self), action, accept, NULL);
+  gtk_native_dialog_set_modal(GTK_NATIVE_DIALOG(self->chooser), TRUE);
+  return self->chooser;
+}
+
+// The path chosen, owned; NULL when there is none. The dialog is done with.
+static char *end_chooser(LimnerWindow *self, int response) {
+  g_autoptr(GtkFileChooserNative) chooser = g_steal_pointer(&self->chooser);
+  g_autoptr(GFile) file = gtk_file_chooser_get_file(GTK_FILE_CHOOSER(chooser));
+  return response == GTK_RESPONSE_ACCEPT && file ? g_file_get_path(file) : NULL;
+}
+
+static void on_model_chosen(LimnerWindow *self, int response) {
+  g_autofree char *path = end_chooser(self, response);
+  if (path)
+    use_model(self, path);
+}
+
+static void open_model(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  GtkFileChooserNative *chooser = new_chooser(self, _("Open a Model Folder"),
+                                              GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER, _("_Open"));
+  g_signal_connect_object(chooser, "response", G_CALLBACK(on_model_chosen), self,
+                          G_CONNECT_SWAPPED);
+  gtk_native_dialog_show(GTK_NATIVE_DIALOG(chooser));
+}
+
+// --- pictures ------------------------------------------------------------------------------------
+
+// The sample an action is about when it can be used; else says why not. Borrowed.
+static LimnerSample *usable_sample(LimnerWindow *self) {
+  const gboolean is_large = adw_leaflet_get_visible_child(self->pages) != self->main_page;
+  LimnerSample *sample = is_large ? limner_large_view_get_sample(self->large_view)
+                                  : limner_gallery_get_chosen(self->gallery);
+  LimnerJob *job = limner_gallery_get_job(self->gallery);
+  guint position = 0;
+  if (!sample || !limner_sample_get_picture(sample)) {
+    say(self, _("There is no picture here yet"));
+    return NULL;
+  }
+  const gboolean is_growing =
+      job && !limner_job_is_over(job) &&
+      g_list_store_find(G_LIST_STORE(limner_job_get_samples(job)), sample, &position);
+  if (is_growing && !limner_sample_get_finished(sample)) {
+    say(self, _("This picture is still being painted"));
+    return NULL;
+  }
+  return sample;
+}
+
+// "Pictures/Limner/limner-7_0.png": from the home folder on. Owned.
+static char *short_path(const char *path) {
+  const char *home = g_get_home_dir();
+  const size_t n = strlen(home);
+  const gboolean is_inside = strncmp(path, home, n) == 0 && path[n] == G_DIR_SEPARATOR;
+  return g_filename_display_name(is_inside ? path + n + 1 : path);
+}
+
+static void on_saved(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(LimnerWindow) self = data;
+  g_autoptr(GError) error = NULL;
+  g_autofree char *path = limner_files_save_finish(result, &error);
+  g_application_release(g_application_get_default());
+  if (!path) {
+    say_problem(self, error->message);
+    return;
+  }
+  g_autofree char *where = short_path(path);
+  g_autofree char *words = g_strdup_printf(_("Saved to %s"), where);
+  g_autofree char *markup = g_markup_escape_text(words, -1);
+  AdwToast *toast = adw_toast_new(markup);
+  adw_toast_set_button_label(toast, _("Show in Files"));
+  adw_toast_set_action_name(toast, "win.show-file");
+  adw_toast_set_action_target_value(toast, g_variant_new_bytestring(path));
+  adw_toast_overlay_add_toast(self->toasts, toast);
+}
+
+static void save(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerSample *sample = usable_sample(self);
+  if (!sample)
+    return;
+  g_autofree char *folder = limner_files_dup_folder();
+  g_autofree char *name = limner_sample_dup_file_name(sample);
+  // A window closed meanwhile does not end the program before the file is whole.
+  g_application_hold(g_application_get_default());
+  limner_files_save_new_async(limner_sample_get_picture(sample), folder, name, on_saved,
+                              g_object_ref(self));
+}
+
+static void on_save_chosen(LimnerWindow *self, int response) {
+  g_autofree char *path = end_chooser(self, response);
+  g_autoptr(LimnerPicture) picture = g_steal_pointer(&self->saving_as);
+  if (!path)
+    return;
+  g_application_hold(g_application_get_default());
+  limner_files_save_as_async(picture, path, on_saved, g_object_ref(self));
+}
+
+static void save_as(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerSample *sample = usable_sample(self);
+  if (!sample)
+    return;
+  g_clear_pointer(&self->saving_as, limner_picture_unref);
+  self->saving_as = limner_picture_ref(limner_sample_get_picture(sample));
+  GtkFileChooserNative *chooser =
+      new_chooser(self, _("Save Picture"), GTK_FILE_CHOOSER_ACTION_SAVE, _("_Save"));
+  g_autofree char *name = limner_sample_dup_file_name(sample);
+  gtk_file_chooser_set_current_name(GTK_FILE_CHOOSER(chooser), name);
+  g_signal_connect_object(chooser, "response", G_CALLBACK(on_save_chosen), self, G_CONNECT_SWAPPED);
+  gtk_native_dialog_show(GTK_NATIVE_DIALOG(chooser));
+}
+
+static void show_file(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_files_show(g_variant_get_bytestring(parameter));
+}
+
+static void copy(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerSample *sample = usable_sample(self);
+  if (!sample)
+    return;
+  g_autoptr(GdkTexture) texture = limner_texture_new(limner_sample_get_picture(sample));
+  gdk_clipboard_set_texture(gtk_widget_get_clipboard(widget), texture);
+  say(self, _("Picture copied"));
+}
+
+static void view(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerSample *sample = limner_gallery_get_chosen(self->gallery);
+  if (!sample)
+    return;
+  limner_large_view_set_sample(self->large_view, sample);
+  adw_leaflet_set_visible_child(self->pages, GTK_WIDGET(self->large_view));
+  gtk_widget_grab_focus(GTK_WIDGET(self->large_view));
+}
+
+static void back(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  adw_leaflet_set_visible_child(self->pages, self->main_page);
+}
+
+// What is open is closed first; then the painting stops.
+static void escape(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  if (adw_leaflet_get_visible_child(self->pages) != self->main_page)
+    back(widget, action, parameter);
+  else if (adw_flap_get_folded(self->flap) && adw_flap_get_reveal_flap(self->flap))
+    adw_flap_set_reveal_flap(self->flap, FALSE);
+  else
+    stop(widget, action, parameter);
+}
+
+// --- the object ----------------------------------------------------------------------------------
+
+static gboolean limner_window_close_request(GtkWindow *window) {
+  LimnerWindow *self = LIMNER_WINDOW(window);
+  if (self->settings) {
+    int width_px = 0, height_px = 0;
+    gtk_window_get_default_size(window, &width_px, &height_px);
+    g_settings_set_int(self->settings, "window-width", width_px);
+    g_settings_set_int(self->settings, "window-height", height_px);
+    g_settings_set_boolean(self->settings, "window-maximized", gtk_window_is_maximized(window));
+    if (!adw_flap_get_folded(self->flap))
+      g_settings_set_boolean(self->settings, "controls-shown",
+                             adw_flap_get_reveal_flap(self->flap));
+  }
+  limner_job_queue_cancel_all(self->queue);
+  return GTK_WINDOW_CLASS(limner_window_parent_class)->close_request(window);
+}
+
+static void restore(LimnerWindow *self) {
+  if (!self->settings)
+    return;
+  gtk_window_set_default_size(GTK_WINDOW(self), g_settings_get_int(self->settings, "window-width"),
+                              g_settings_get_int(self->settings, "window-height"));
+  if (g_settings_get_boolean(self->settings, "window-maximized"))
+    gtk_window_maximize(GTK_WINDOW(self));
+  adw_flap_set_reveal_flap(self->flap, g_settings_get_boolean(self->settings, "controls-shown"));
+}
+
+LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *queue,
+                                GSettings *settings) {
+  LimnerWindow *self = g_object_new(LIMNER_TYPE_WINDOW, "application", application, NULL);
+  self->queue = g_object_ref(queue);
+  self->settings = settings ? g_object_ref(settings) : NULL;
+  g_signal_connect_object(queue, "items-changed", G_CALLBACK(on_queue_changed), self,
+                          G_CONNECT_SWAPPED);
+  g_signal_connect_object(queue, "notify::model-state", G_CALLBACK(on_model_state), self,
+                          G_CONNECT_SWAPPED);
+  limner_controls_bind_settings(self->controls, settings);
+  restore(self);
+  on_model_state(self);
+  on_queue_changed(self);
+  limner_controls_focus_prompt(self->controls);
+  return self;
+}
+
+static void limner_window_dispose(GObject *object) {
+  LimnerWindow *self = LIMNER_WINDOW(object);
+  g_clear_object(&self->job_signals);
+  g_clear_object(&self->chooser);
+  g_clear_pointer(&self->saving_as, limner_picture_unref);
+  g_clear_object(&self->settings);
+  g_clear_object(&self->queue);
+  gtk_widget_dispose_template(GTK_WIDGET(object), LIMNER_TYPE_WINDOW);
+  G_OBJECT_CLASS(limner_window_parent_class)->dispose(object);
+}
+
+static void bind_template(GtkWidgetClass *widget_class) {
+  gtk_widget_class_set_template_from_resource(widget_class,
+                                              "/org/limner/Limner/ui/limner-window.ui");
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, toasts);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, pages);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, main_page);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, title);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, queue_button);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, message_bar);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, message_label);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, flap);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, controls);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, gallery);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, large_view);
+  gtk_widget_class_bind_template_callback(widget_class, on_message_closed);
+}
+
+static void install_actions(GtkWidgetClass *widget_class) {
+  static const struct {
+    const char *name;
+    GtkWidgetActionActivateFunc activate;
+  } actions[] = {
+      {"win.generate", generate},
+      {"win.paint-example", paint_example},
+      {"win.retry", retry},
+      {"win.stop", stop},
+      {"win.stop-all", stop_all},
+      {"win.new", new_picture},
+      {"win.open-model", open_model},
+      {"win.use-demo", use_demo},
+      {"win.save", save},
+      {"win.save-as", save_as},
+      {"win.copy", copy},
+      {"win.view", view},
+      {"win.back", back},
+      {"win.escape", escape},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
+    gtk_widget_class_install_action(widget_class, actions[i].name, NULL, actions[i].activate);
+  gtk_widget_class_install_action(widget_class, "win.show-file", "ay", show_file);
+}
+
+static void limner_window_class_init(LimnerWindowClass *klass) {
+  G_OBJECT_CLASS(klass)->dispose = limner_window_dispose;
+  GTK_WINDOW_CLASS(klass)->close_request = limner_window_close_request;
+  g_type_ensure(LIMNER_TYPE_CONTROLS);
+  g_type_ensure(LIMNER_TYPE_GALLERY);
+  g_type_ensure(LIMNER_TYPE_LARGE_VIEW);
+  bind_template(GTK_WIDGET_CLASS(klass));
+  install_actions(GTK_WIDGET_CLASS(klass));
+}
+
+static void limner_window_init(LimnerWindow *self) {
+  gtk_widget_init_template(GTK_WIDGET(self));
+  g_autoptr(GPropertyAction) controls =
+      g_property_action_new("controls", self->flap, "reveal-flap");
+  g_action_map_add_action(G_ACTION_MAP(self), G_ACTION(controls));
+  self->job_signals = g_signal_group_new(LIMNER_TYPE_JOB);
+  g_signal_group_connect_swapped(self->job_signals, "notify::state", G_CALLBACK(on_job_state),
+                                 self);
+  g_signal_group_connect_swapped(self->job_signals, "notify::n-done", G_CALLBACK(update_title),
+                                 self);
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// The window: controls at the left, pictures at the right, and the actions between them.
+#ifndef LIMNER_WINDOW_H
+#define LIMNER_WINDOW_H
+
+#include "app/job-queue.h"
+
+#include <adwaita.h>
+
+#define LIMNER_TYPE_WINDOW (limner_window_get_type())
+G_DECLARE_FINAL_TYPE(LimnerWindow, limner_window, LIMNER, WINDOW, AdwApplicationWindow)
+
+// Takes references. `settings` may be NULL.
+LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *queue,
+                                GSettings *settings);
+
+#endif

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// The sentences of the window.
+#include "ui/limner-words.h"
+
+#include <glib/gi18n.h>
+#include <math.h>
+
+// "2 s left", "3 min left"; NULL when not known. Owned.
+static char *words_left(double seconds) {
+  if (seconds < 0)
+    return NULL;
+  if (seconds < 100)
+    // Translators: time until the pictures are finished
+    return g_strdup_printf(_("%.0f s left"), fmax(1, ceil(seconds)));
+  return g_strdup_printf(_("%.0f min left"), ceil(seconds / 60));
+}
+
+static char *words_painting(LimnerJob *job) {
+  GString *words = g_string_new(NULL);
+  g_string_printf(words, _("%u of %u tokens"), limner_job_get_n_done(job),
+                  limner_job_get_n_total(job));
+  const double tokens_per_second = limner_job_get_tokens_per_second(job);
+  if (tokens_per_second > 0) {
+    g_string_append(words, " – ");
+    g_string_append_printf(words, _("%.*f tokens/s"), tokens_per_second < 10 ? 1 : 0,
+                           tokens_per_second);
+  }
+  g_autofree char *left = words_left(limner_job_get_seconds_left(job));
+  if (left)
+    g_string_append_printf(words, " – %s", left);
+  return g_string_free(words, FALSE);
+}
+
+static char *words_done(LimnerJob *job) {
+  const LimnerRequest *request = limner_job_get_request(job);
+  double seconds = 0;
+  for (int state = LIMNER_JOB_PREPARING; state <= LIMNER_JOB_FINISHING; state++)
+    seconds += limner_job_get_state_seconds(job, state);
+  g_autofree char *made = g_strdup_printf(
+      ngettext("%d picture in %.1f s", "%d pictures in %.1f s", (gulong)request->n_samples),
+      request->n_samples, seconds);
+  g_autofree char *number = g_strdup_printf("%" G_GUINT64_FORMAT, request->seed);
+  g_autofree char *seed = g_strdup_printf(_("seed %s"), number);
+  return g_strdup_printf("%s – %s", made, seed);
+}
+
+static char *words_cancelled(LimnerJob *job) {
+  const guint n_done = limner_job_get_n_done(job);
+  const gboolean has_painted = limner_job_get_state_seconds(job, LIMNER_JOB_PAINTING) > 0;
+  if (!has_painted || n_done == 0)
+    return g_strdup(_("Stopped before the first token"));
+  return g_strdup_printf(_("Stopped after %u of %u tokens"), n_done, limner_job_get_n_total(job));
+}
+
+char *limner_words_for_job(LimnerJob *job) {
+  switch (limner_job_get_state(job)) {
+  case LIMNER_JOB_QUEUED:
+    return g_strdup(_("Waiting for its turn"));
+  case LIMNER_JOB_LOADING:
+    return g_strdup(_("Waiting for the model to open"));
+  case LIMNER_JOB_PREPARING:
+    return g_strdup(_("Reading the prompt"));
+  case LIMNER_JOB_PAINTING:
+    return words_painting(job);
+  case LIMNER_JOB_FINISHING:
+    return g_strdup(_("Turning tokens into pixels"));
+  case LIMNER_JOB_DONE:
+    return words_done(job);
+  case LIMNER_JOB_CANCELLED:
+    return words_cancelled(job);
+  case LIMNER_JOB_FAILED:
+    break;
+  }
+  return g_strdup(_("This did not work"));
+}
+
+double limner_words_get_fraction(LimnerJob *job) {
+  const LimnerJobState state = limner_job_get_state(job);
+  const guint n_total = limner_job_get_n_total(job);
+  if (state == LIMNER_JOB_FINISHING || state == LIMNER_JOB_DONE)
+    return 1;
+  if (state != LIMNER_JOB_PAINTING || n_total == 0)
+    return 0;
+  return CLAMP((double)limner_job_get_n_done(job) / n_total, 0, 1);
+}
+
+char *limner_words_for_sample(LimnerSample *sample) {
+  const LimnerRequest *request = limner_sample_get_request(sample);
+  const char *prompt = *request->prompt ? request->prompt : _("no prompt");
+  return g_strdup_printf(_("Sample %u of %d, %s"), limner_sample_get_index(sample) + 1,
+                         request->n_samples, prompt);
+}
+
+char *limner_words_for_model(LimnerJobQueue *queue) {
+  const LimnerModelSummary *model = limner_job_queue_get_model(queue);
+  if (limner_job_queue_get_model_state(queue) == LIMNER_MODEL_LOADING)
+    return g_strdup(_("Opening the model…"));
+  if (!model)
+    return g_strdup(_("No model"));
+  return g_strdup_printf("%s – %s", model->name, model->device_name);
+}

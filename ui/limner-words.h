@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// The sentences that tell a person how a job, a sample or the model stands. No widgets.
+#ifndef LIMNER_WORDS_H
+#define LIMNER_WORDS_H
+
+#include "app/job-queue.h"
+
+// "336 of 576 tokens – 410 tokens/s – 2 s left", "Stopped after 3 of 24 rows", ... Owned.
+char *limner_words_for_job(LimnerJob *job);
+// How far the job is, 0 .. 1.
+double limner_words_get_fraction(LimnerJob *job);
+// "Sample 2 of 4, a red house on a green hill at night". Owned.
+char *limner_words_for_sample(LimnerSample *sample);
+// "Demo model – CPU (AVX-512), 2 threads", or what the model is waited for. Owned.
+char *limner_words_for_model(LimnerJobQueue *queue);
+
+#endif
