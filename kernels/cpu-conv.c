@@ -186,6 +186,10 @@ static void conv(jk_device *dev, float *y, const jk_conv *layer, const float *x,
   }
   if (s.out_height <= 0 || s.out_width <= 0)
     return;
+  if (s.out_width > layer->max_width_px) { // the padded rows would not fit
+    cpu->failure = JK_BAD_REQUEST;
+    return;
+  }
   s.rows_per_part = s.out_height / (ITEMS_PER_THREAD * dev->n_threads);
   if (s.rows_per_part < 1)
     s.rows_per_part = 1;

@@ -62,7 +62,7 @@ static jk_status cpu_copy_out(jk_device *dev, void *host_dst, const void *src, s
 }
 
 static jk_status cpu_sync(jk_device *dev) {
-  return JK_OK;
+  return jk_cpu_of(dev)->failure;
 }
 
 static void cpu_close(jk_device *dev) {

@@ -21,6 +21,7 @@ typedef struct jk_cpu_device {
   jk_device base; // first: the table's `dev` is this
   jk_cpu_kernels kernels;
   jk_pool *pool;
+  jk_status failure;  // the first of an operation that cannot report one, for sync()
   double *group_sums; // [JK_STAT_PARTITIONS][JK_STAT_GROUPS][2]
   jk_cpu_thread threads[];
 } jk_cpu_device;

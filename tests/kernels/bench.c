@@ -98,7 +98,7 @@ static void measure_limits(bench *b) {
   uint64_t *memory = malloc(l.n_words * sizeof *memory);
   memset(memory, 1, l.n_words * sizeof *memory);
   l.memory = memory;
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < 20; i++) {
     double begin = now_s();
     jk_pool_run(b->pool, peak_item, &l, b->dev->n_threads);
     double lanes = b->isa == JK_ISA_AVX512 ? 16.0 : 8.0;

@@ -155,8 +155,9 @@ static void test_values(jk_isa isa) {
     run_free(&r);
   }
   check(whole, "attention %s: nothing written outside", jk_isa_text(isa));
-  // Scores reach several hundred (outliers in q and k), whose f32 rounding is in the exponent.
-  check_bound(&worst, 3e-4, "attention %s: close to f64", jk_isa_text(isa));
+  // Observed 2.0e-5: scores reach several hundred (outliers in q and k), and their rounding to f32
+  // is in the exponent.
+  check_bound(&worst, 6e-5, "attention %s: close to f64", jk_isa_text(isa));
   dev->close(dev);
 }
 

@@ -73,8 +73,8 @@ static void test_values(jk_isa isa) {
     whole &= one_shape(dev, &random, &worst, dtype, 37, 11008, 3);
     check(whole, "linear %s %s: nothing written outside", jk_isa_text(isa),
           check_dtype_text(dtype));
-    // Observed: generic 1.1e-6, AVX2 5.1e-7, AVX-512 3.1e-7; f32 sums of up to 11008 terms.
-    check_bound(&worst, 3e-6, "linear %s %s: close to f64", jk_isa_text(isa),
+    // Observed: generic 3.8e-7, AVX2 3.8e-7, AVX-512 2.6e-7; f32 sums of up to 11008 terms.
+    check_bound(&worst, 1e-6, "linear %s %s: close to f64", jk_isa_text(isa),
                 check_dtype_text(dtype));
   }
   dev->close(dev);
