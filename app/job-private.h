@@ -26,6 +26,8 @@ void limner_job_flush(LimnerJob *self);
 // Whether the caller is on the thread that made the job.
 gboolean limner_job_is_own_thread(LimnerJob *self);
 
+gboolean limner_job_get_shows_growth(LimnerJob *self);
+
 // Seconds that one decode of a picture takes with the model in use, measured; 0 = not known. A
 // queue hands it from one job to the next.
 double limner_job_get_decode_seconds(LimnerJob *self);

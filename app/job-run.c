@@ -149,7 +149,8 @@ static bool on_progress(const JanusProgress *progress, void *data) {
   if (!is_prompt) {
     mark(run, progress->n_done);
     report_speed(run, progress->n_done, progress->n_total);
-    show_rows(run, progress->n_done);
+    if (limner_job_get_shows_growth(run->job))
+      show_rows(run, progress->n_done);
   }
   return !g_cancellable_is_cancelled(limner_job_get_cancellable(run->job));
 }

@@ -25,6 +25,8 @@ struct _LimnerJob {
   GError *error;
   // Borrowed
   GThread *thread;
+  // Set before the run
+  gboolean shows_growth;
   // What the properties show; the job's thread alone
   LimnerJobState state;
   guint n_done, n_total;
@@ -129,6 +131,7 @@ static void limner_job_init(LimnerJob *self) {
   self->cancellable = g_cancellable_new();
   self->context = g_main_context_ref_thread_default();
   self->thread = g_thread_self();
+  self->shows_growth = TRUE;
   self->seconds_left = self->pending.seconds_left = -1;
   self->state_start_us = g_get_monotonic_time();
 }
@@ -353,6 +356,14 @@ void limner_job_set_decode_seconds(LimnerJob *self, double seconds) {
   g_mutex_lock(&self->lock);
   self->decode_seconds = seconds;
   g_mutex_unlock(&self->lock);
+}
+
+void limner_job_set_shows_growth(LimnerJob *self, gboolean shows_growth) {
+  self->shows_growth = shows_growth;
+}
+
+gboolean limner_job_get_shows_growth(LimnerJob *self) {
+  return self->shows_growth;
 }
 
 // --- getters -------------------------------------------------------------------------------------

@@ -90,6 +90,10 @@ GCancellable *limner_job_get_cancellable(LimnerJob *self); // borrowed
 // Stops it wherever it is, within one step of the engine. Any thread.
 void limner_job_cancel(LimnerJob *self);
 
+// Whether pictures are shown while they grow (they are, unless told otherwise before the run). The
+// final pictures are the same.
+void limner_job_set_shows_growth(LimnerJob *self, gboolean shows_growth);
+
 // Runs the whole job here and now with an opened model: what the worker thread does, and what a
 // test or the command line calls. Updates reach the job's properties when its main context runs;
 // the final state is there on return when called on the job's own thread. FALSE = cancelled or

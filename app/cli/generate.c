@@ -191,6 +191,7 @@ static int generate(const Options *o, const CliOutput *output) {
     say_memory(o, model);
   const LimnerRequest request = request_from(o, &info->defaults);
   g_autoptr(LimnerJob) job = limner_job_new(&request);
+  limner_job_set_shows_growth(job, FALSE); // nobody is looking
   CliInterrupt interrupt;
   cli_interrupt_begin(&interrupt, job);
   cli_watch_job(job, model, o->common.verbose);

@@ -59,6 +59,20 @@ static void test_here_and_now(void) {
   janus_model_free(model);
 }
 
+static void test_growth_changes_nothing(void) {
+  JanusModel *model = open_tiny();
+  LimnerJob *seen = new_job(2), *unseen = new_job(2);
+  limner_job_set_shows_growth(unseen, FALSE);
+  g_assert_true(limner_job_run(seen, model, NULL));
+  g_assert_true(limner_job_run(unseen, model, NULL));
+  assert_finished(unseen, 1);
+  assert_same(seen, unseen, 0);
+  assert_same(seen, unseen, 1);
+  g_assert_finalize_object(seen);
+  g_assert_finalize_object(unseen);
+  janus_model_free(model);
+}
+
 static void test_bad_request(void) {
   JanusModel *model = open_tiny();
   const LimnerRequest request = {
@@ -232,6 +246,7 @@ static void test_again_after_cancel(void) {
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/job/here-and-now", test_here_and_now);
+  g_test_add_func("/job/growth-changes-nothing", test_growth_changes_nothing);
   g_test_add_func("/job/bad-request", test_bad_request);
   g_test_add_func("/job/no-samples", test_no_samples);
   g_test_add_func("/job/cancelled-before", test_cancelled_before);
