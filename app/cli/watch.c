@@ -40,6 +40,7 @@ typedef struct Watch {
   JanusModel *model;
   GMainLoop *loop;
   gboolean is_terminal;
+  char *shown; // the line on the terminal
 } Watch;
 
 static gpointer run(gpointer data) {
@@ -48,21 +49,31 @@ static gpointer run(gpointer data) {
   return NULL;
 }
 
-static void show_progress(Watch *watch) {
-  LimnerJob *job = watch->job;
-  const LimnerJobState state = limner_job_get_state(job);
+static char *dup_progress(LimnerJob *job) {
   const double left = limner_job_get_seconds_left(job);
-  if (state == LIMNER_JOB_PREPARING)
-    fprintf(stderr, "\r\033[Kreading the prompt");
-  if (state == LIMNER_JOB_PAINTING)
-    fprintf(stderr, "\r\033[K%u of %u tokens, %.1f tokens/s", limner_job_get_n_done(job),
-            limner_job_get_n_total(job), limner_job_get_tokens_per_second(job));
-  if (state == LIMNER_JOB_FINISHING)
-    fprintf(stderr, "\r\033[Kfinishing");
-  if (left >= 0 && !limner_job_is_over(job))
-    fprintf(stderr, ", %.0f s left", left);
-  if (limner_job_is_over(job))
-    fprintf(stderr, "\r\033[K");
+  g_autofree char *rest = left >= 0 ? g_strdup_printf(", %.0f s left", left) : g_strdup("");
+  switch (limner_job_get_state(job)) {
+  case LIMNER_JOB_PREPARING:
+    return g_strdup("reading the prompt");
+  case LIMNER_JOB_PAINTING:
+    return g_strdup_printf("%u of %u tokens, %.1f tokens/s%s", limner_job_get_n_done(job),
+                           limner_job_get_n_total(job), limner_job_get_tokens_per_second(job),
+                           rest);
+  case LIMNER_JOB_FINISHING:
+    return g_strdup_printf("finishing%s", rest);
+  default:
+    return g_strdup("");
+  }
+}
+
+// One line, written again only when it says something else.
+static void show_progress(Watch *watch) {
+  g_autofree char *line = dup_progress(watch->job);
+  if (g_strcmp0(line, watch->shown) == 0)
+    return;
+  fprintf(stderr, "\r\033[K%s", line);
+  g_free(watch->shown);
+  watch->shown = g_steal_pointer(&line);
 }
 
 static void on_notify(LimnerJob *job, GParamSpec *pspec, Watch *watch) {
@@ -88,6 +99,7 @@ void cli_watch_job(LimnerJob *job, JanusModel *model, gboolean verbose) {
   g_thread_join(thread);
   g_signal_handler_disconnect(job, handler);
   g_main_loop_unref(watch.loop);
+  g_free(watch.shown);
   if (verbose)
     say_timings(job);
 }
