@@ -2,6 +2,8 @@
 // Drawing one sample. The picture's bytes become a texture without a copy, once per new preview.
 #include "ui/limner-canvas.h"
 
+#include <math.h>
+
 #define MIN_SIDE_PX 64
 #define NATURAL_SIDE_PX 210
 #define LINE_HEIGHT_PX 3
@@ -15,11 +17,12 @@ struct _LimnerCanvas {
   LimnerPicture *textured; // the picture `texture` shows
   // Plain
   gboolean busy;
+  int fixed_side_px; // 0 = as wide as there is room
 };
 
 G_DEFINE_FINAL_TYPE(LimnerCanvas, limner_canvas, GTK_TYPE_WIDGET)
 
-enum { PROP_0, PROP_SAMPLE, PROP_BUSY, N_PROPS };
+enum { PROP_0, PROP_SAMPLE, PROP_BUSY, PROP_FIXED_SIDE, N_PROPS };
 static GParamSpec *properties[N_PROPS];
 
 GdkTexture *limner_texture_new(LimnerPicture *picture) {
@@ -51,17 +54,20 @@ static GdkRGBA named_color(LimnerCanvas *self, const char *name) {
   return color;
 }
 
-// The ground laid over the rows not known yet; the newest rows fade into it.
-static void snapshot_unknown(LimnerCanvas *self, GtkSnapshot *snapshot, float side, float known) {
-  const GdkRGBA ground = named_color(self, "limner_ground");
+// The known rows of a square picture; the newest fade into the ground.
+static void snapshot_known(LimnerCanvas *self, GtkSnapshot *snapshot, GdkTexture *texture,
+                           float side, float known) {
+  GdkRGBA ground = named_color(self, "limner_ground");
   GdkRGBA clear = ground;
   clear.alpha = 0.0f;
   const GskColorStop stops[] = {{0.0f, clear}, {1.0f, ground}};
   const float start = MAX(0.0f, known - side / 24.0f);
-  gtk_snapshot_append_linear_gradient(snapshot, &GRAPHENE_RECT_INIT(0, start, side, known - start),
+  gtk_snapshot_push_clip(snapshot, &GRAPHENE_RECT_INIT(0, 0, side, known));
+  gtk_snapshot_append_texture(snapshot, texture, &GRAPHENE_RECT_INIT(0, 0, side, side));
+  gtk_snapshot_append_linear_gradient(snapshot, &GRAPHENE_RECT_INIT(0, start, side, side - start),
                                       &GRAPHENE_POINT_INIT(0, start),
                                       &GRAPHENE_POINT_INIT(0, known), stops, G_N_ELEMENTS(stops));
-  gtk_snapshot_append_color(snapshot, &ground, &GRAPHENE_RECT_INIT(0, known, side, side - known));
+  gtk_snapshot_pop(snapshot);
 }
 
 static void snapshot_line(LimnerCanvas *self, GtkSnapshot *snapshot, float width, float height,
@@ -90,9 +96,10 @@ static void limner_canvas_snapshot(GtkWidget *widget, GtkSnapshot *snapshot) {
     gtk_snapshot_save(snapshot);
     gtk_snapshot_translate(snapshot,
                            &GRAPHENE_POINT_INIT((width - side) / 2.0f, (height - side) / 2.0f));
-    gtk_snapshot_append_texture(snapshot, texture, &GRAPHENE_RECT_INIT(0, 0, side, side));
-    if (!finished && fraction < 1.0f)
-      snapshot_unknown(self, snapshot, side, side * fraction);
+    if (finished || fraction >= 1.0f)
+      gtk_snapshot_append_texture(snapshot, texture, &GRAPHENE_RECT_INIT(0, 0, side, side));
+    else
+      snapshot_known(self, snapshot, texture, side, floorf(side * fraction));
     gtk_snapshot_restore(snapshot);
   }
   if (self->busy && !finished)
@@ -106,9 +113,10 @@ static GtkSizeRequestMode limner_canvas_get_request_mode(GtkWidget *widget) {
 static void limner_canvas_measure(GtkWidget *widget, GtkOrientation orientation, int for_size,
                                   int *minimum, int *natural, int *minimum_baseline,
                                   int *natural_baseline) {
-  *minimum = MIN_SIDE_PX;
-  *natural = NATURAL_SIDE_PX;
-  if (orientation == GTK_ORIENTATION_VERTICAL && for_size >= 0)
+  const int fixed_px = LIMNER_CANVAS(widget)->fixed_side_px;
+  *minimum = fixed_px ? fixed_px : MIN_SIDE_PX;
+  *natural = fixed_px ? fixed_px : NATURAL_SIDE_PX;
+  if (!fixed_px && orientation == GTK_ORIENTATION_VERTICAL && for_size >= 0)
     *minimum = *natural = MAX(for_size, MIN_SIDE_PX);
 }
 
@@ -138,6 +146,8 @@ static void limner_canvas_get_property(GObject *object, guint id, GValue *value,
   LimnerCanvas *self = LIMNER_CANVAS(object);
   if (id == PROP_SAMPLE)
     g_value_set_object(value, self->sample);
+  else if (id == PROP_FIXED_SIDE)
+    g_value_set_int(value, self->fixed_side_px);
   else
     g_value_set_boolean(value, self->busy);
 }
@@ -147,6 +157,8 @@ static void limner_canvas_set_property(GObject *object, guint id, const GValue *
   LimnerCanvas *self = LIMNER_CANVAS(object);
   if (id == PROP_SAMPLE)
     limner_canvas_set_sample(self, g_value_get_object(value));
+  else if (id == PROP_FIXED_SIDE)
+    self->fixed_side_px = g_value_get_int(value);
   else
     limner_canvas_set_busy(self, g_value_get_boolean(value));
 }
@@ -171,6 +183,9 @@ static void limner_canvas_class_init(LimnerCanvasClass *klass) {
   widget_class->get_request_mode = limner_canvas_get_request_mode;
   properties[PROP_SAMPLE] = g_param_spec_object("sample", NULL, NULL, LIMNER_TYPE_SAMPLE, flags);
   properties[PROP_BUSY] = g_param_spec_boolean("busy", NULL, NULL, FALSE, flags);
+  properties[PROP_FIXED_SIDE] =
+      g_param_spec_int("fixed-side", NULL, NULL, 0, G_MAXINT, 0,
+                       G_PARAM_READWRITE | G_PARAM_CONSTRUCT_ONLY | G_PARAM_STATIC_STRINGS);
   g_object_class_install_properties(object_class, N_PROPS, properties);
   gtk_widget_class_set_css_name(widget_class, "canvas");
   gtk_widget_class_set_accessible_role(widget_class, GTK_ACCESSIBLE_ROLE_IMG);

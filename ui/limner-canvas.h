@@ -11,6 +11,7 @@
 // Properties:
 //   "sample"  LimnerSample or NULL: what to draw
 //   "busy"    gboolean: draw the progress line of an unfinished sample
+//   "fixed-side"  int, at construction: pixels of a side; 0 = as wide as there is room
 #define LIMNER_TYPE_CANVAS (limner_canvas_get_type())
 G_DECLARE_FINAL_TYPE(LimnerCanvas, limner_canvas, LIMNER, CANVAS, GtkWidget)
 

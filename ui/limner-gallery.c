@@ -7,13 +7,12 @@
 #include "ui/limner-sample-card.h"
 #include "ui/limner-words.h"
 
-#include <adwaita.h>
-
-#define THUMBNAIL_PX 116
+#define THUMBNAIL_PX 128
 
 struct _LimnerGallery {
   GtkWidget parent_instance;
   // Template
+  AdwToastOverlay *toasts;
   GtkStack *stack;
   AdwClamp *set_clamp;
   GtkFlowBox *set_box;
@@ -116,6 +115,10 @@ void limner_gallery_set_help(LimnerGallery *self, const char *label, const char 
   gtk_actionable_set_action_name(GTK_ACTIONABLE(self->help_button), action);
 }
 
+void limner_gallery_add_toast(LimnerGallery *self, AdwToast *toast) {
+  adw_toast_overlay_add_toast(self->toasts, toast);
+}
+
 // --- choosing ------------------------------------------------------------------------------------
 
 static void on_set_selected(LimnerGallery *self) {
@@ -156,7 +159,8 @@ static void on_activated(LimnerGallery *self) {
 // --- earlier pictures ----------------------------------------------------------------------------
 
 static void on_setup_item(GtkSignalListItemFactory *factory, GtkListItem *item) {
-  GtkWidget *canvas = g_object_new(LIMNER_TYPE_CANVAS, "width-request", THUMBNAIL_PX, NULL);
+  GtkWidget *canvas = g_object_new(LIMNER_TYPE_CANVAS, "fixed-side", THUMBNAIL_PX, "halign",
+                                   GTK_ALIGN_CENTER, "valign", GTK_ALIGN_CENTER, NULL);
   gtk_list_item_set_child(item, canvas);
 }
 
@@ -182,6 +186,7 @@ static void limner_gallery_dispose(GObject *object) {
 static void bind_template(GtkWidgetClass *widget_class) {
   gtk_widget_class_set_template_from_resource(widget_class,
                                               "/org/limner/Limner/ui/limner-gallery.ui");
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, toasts);
   gtk_widget_class_bind_template_child(widget_class, LimnerGallery, stack);
   gtk_widget_class_bind_template_child(widget_class, LimnerGallery, set_clamp);
   gtk_widget_class_bind_template_child(widget_class, LimnerGallery, set_box);

@@ -6,7 +6,7 @@
 
 #include "app/job.h"
 
-#include <gtk/gtk.h>
+#include <adwaita.h>
 
 #define LIMNER_TYPE_GALLERY (limner_gallery_get_type())
 G_DECLARE_FINAL_TYPE(LimnerGallery, limner_gallery, LIMNER, GALLERY, GtkWidget)
@@ -20,5 +20,7 @@ LimnerJob *limner_gallery_get_job(LimnerGallery *self); // borrowed, may be NULL
 LimnerSample *limner_gallery_get_chosen(LimnerGallery *self);
 // The button a failed job shows: a label and a window action.
 void limner_gallery_set_help(LimnerGallery *self, const char *label, const char *action);
+// Takes the toast.
+void limner_gallery_add_toast(LimnerGallery *self, AdwToast *toast);
 
 #endif

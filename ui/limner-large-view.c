@@ -5,14 +5,13 @@
 #include "ui/limner-canvas.h"
 #include "ui/limner-words.h"
 
-#include <adwaita.h>
 #include <glib/gi18n.h>
 
 struct _LimnerLargeView {
   GtkWidget parent_instance;
   // Template
   GtkWidget *header;
-  GtkWidget *scroller;
+  AdwToastOverlay *toasts;
   AdwWindowTitle *title;
   GtkWidget *back_button;
   GtkToggleButton *original_button;
@@ -61,6 +60,10 @@ LimnerSample *limner_large_view_get_sample(LimnerLargeView *self) {
   return self->sample;
 }
 
+void limner_large_view_add_toast(LimnerLargeView *self, AdwToast *toast) {
+  adw_toast_overlay_add_toast(self->toasts, toast);
+}
+
 static gboolean limner_large_view_grab_focus(GtkWidget *widget) {
   return gtk_widget_grab_focus(LIMNER_LARGE_VIEW(widget)->back_button);
 }
@@ -81,7 +84,7 @@ static void limner_large_view_class_init(LimnerLargeViewClass *klass) {
                                               "/org/limner/Limner/ui/limner-large-view.ui");
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, title);
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, header);
-  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, scroller);
+  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, toasts);
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, back_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, original_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, picture);

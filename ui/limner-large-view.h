@@ -5,7 +5,7 @@
 
 #include "app/job.h"
 
-#include <gtk/gtk.h>
+#include <adwaita.h>
 
 #define LIMNER_TYPE_LARGE_VIEW (limner_large_view_get_type())
 G_DECLARE_FINAL_TYPE(LimnerLargeView, limner_large_view, LIMNER, LARGE_VIEW, GtkWidget)
@@ -13,5 +13,7 @@ G_DECLARE_FINAL_TYPE(LimnerLargeView, limner_large_view, LIMNER, LARGE_VIEW, Gtk
 // Shows this sample and follows it while it grows; NULL empties the view.
 void limner_large_view_set_sample(LimnerLargeView *self, LimnerSample *sample);
 LimnerSample *limner_large_view_get_sample(LimnerLargeView *self); // borrowed, may be NULL
+// Takes the toast.
+void limner_large_view_add_toast(LimnerLargeView *self, AdwToast *toast);
 
 #endif

@@ -8,7 +8,6 @@
 struct _LimnerSampleCard {
   GtkFlowBoxChild parent_instance;
   // Template
-  GtkWidget *overlay;
   GtkWidget *buttons;
   LimnerCanvas *canvas;
 };
@@ -73,7 +72,6 @@ static void limner_sample_card_class_init(LimnerSampleCardClass *klass) {
   g_type_ensure(LIMNER_TYPE_CANVAS);
   gtk_widget_class_set_template_from_resource(widget_class,
                                               "/org/limner/Limner/ui/limner-sample-card.ui");
-  gtk_widget_class_bind_template_child(widget_class, LimnerSampleCard, overlay);
   gtk_widget_class_bind_template_child(widget_class, LimnerSampleCard, buttons);
   gtk_widget_class_bind_template_child(widget_class, LimnerSampleCard, canvas);
   gtk_widget_class_install_action(widget_class, "card.save", NULL, save);

@@ -16,7 +16,6 @@
 struct _LimnerWindow {
   AdwApplicationWindow parent_instance;
   // Template
-  AdwToastOverlay *toasts;
   AdwLeaflet *pages;
   GtkWidget *main_page;
   AdwWindowTitle *title;
@@ -42,9 +41,21 @@ G_DEFINE_FINAL_TYPE(LimnerWindow, limner_window, ADW_TYPE_APPLICATION_WINDOW)
 
 // --- saying things -------------------------------------------------------------------------------
 
+static gboolean is_large(LimnerWindow *self) {
+  return adw_leaflet_get_visible_child(self->pages) == GTK_WIDGET(self->large_view);
+}
+
+// Takes the toast.
+static void add_toast(LimnerWindow *self, AdwToast *toast) {
+  if (is_large(self))
+    limner_large_view_add_toast(self->large_view, toast);
+  else
+    limner_gallery_add_toast(self->gallery, toast);
+}
+
 static void say(LimnerWindow *self, const char *text) {
   g_autofree char *markup = g_markup_escape_text(text, -1);
-  adw_toast_overlay_add_toast(self->toasts, adw_toast_new(markup));
+  add_toast(self, adw_toast_new(markup));
 }
 
 static void say_problem(LimnerWindow *self, const char *text) {
@@ -98,7 +109,7 @@ static void on_job_state(LimnerWindow *self, GParamSpec *pspec, LimnerJob *job) 
   if (limner_job_get_state(job) != LIMNER_JOB_DONE)
     return;
   notify_done(self, job);
-  if (adw_leaflet_get_visible_child(self->pages) != self->main_page)
+  if (is_large(self))
     say(self, _("The pictures are ready"));
 }
 
@@ -243,9 +254,8 @@ static void open_model(GtkWidget *widget, const char *action, GVariant *paramete
 
 // The sample an action is about when it can be used; else says why not. Borrowed.
 static LimnerSample *usable_sample(LimnerWindow *self) {
-  const gboolean is_large = adw_leaflet_get_visible_child(self->pages) != self->main_page;
-  LimnerSample *sample = is_large ? limner_large_view_get_sample(self->large_view)
-                                  : limner_gallery_get_chosen(self->gallery);
+  LimnerSample *sample = is_large(self) ? limner_large_view_get_sample(self->large_view)
+                                        : limner_gallery_get_chosen(self->gallery);
   LimnerJob *job = limner_gallery_get_job(self->gallery);
   guint position = 0;
   if (!sample || !limner_sample_get_picture(sample)) {
@@ -286,7 +296,7 @@ static void on_saved(GObject *source, GAsyncResult *result, gpointer data) {
   adw_toast_set_button_label(toast, _("Show in Files"));
   adw_toast_set_action_name(toast, "win.show-file");
   adw_toast_set_action_target_value(toast, g_variant_new_bytestring(path));
-  adw_toast_overlay_add_toast(self->toasts, toast);
+  add_toast(self, toast);
 }
 
 static void save(GtkWidget *widget, const char *action, GVariant *parameter) {
@@ -358,7 +368,7 @@ static void back(GtkWidget *widget, const char *action, GVariant *parameter) {
 // What is open is closed first; then the painting stops.
 static void escape(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
-  if (adw_leaflet_get_visible_child(self->pages) != self->main_page)
+  if (is_large(self))
     back(widget, action, parameter);
   else if (adw_flap_get_folded(self->flap) && adw_flap_get_reveal_flap(self->flap))
     adw_flap_set_reveal_flap(self->flap, FALSE);
@@ -425,7 +435,6 @@ static void limner_window_dispose(GObject *object) {
 static void bind_template(GtkWidgetClass *widget_class) {
   gtk_widget_class_set_template_from_resource(widget_class,
                                               "/org/limner/Limner/ui/limner-window.ui");
-  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, toasts);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, pages);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, main_page);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, title);
