@@ -81,7 +81,11 @@ static int reference_draw(const float *guided, int vocab, const jk_sampling *d) 
 static void fill_logits(check_random *random, float *logits, int n, int kind) {
   for (int i = 0; i < n; i++) {
     float value = check_normal(random) * (kind == 0 ? 0.01f : kind == 1 ? 2.0f : 15.0f);
-    logits[i] = kind == 3 ? floorf(value) : value; // kind 3: many ties
+    logits[i] = value;
+    if (kind == 3) // many ties, zeros of both signs
+      logits[i] = truncf(value / 8.0f);
+    if (kind == 4) // so large that sums with the noise tie, too
+      logits[i] = 4194304.0f + truncf(value / 4.0f) / 2.0f;
   }
 }
 
@@ -96,7 +100,7 @@ static void test_draws(jk_isa isa) {
     float *logits = malloc(ROWS * (size_t)vocab * sizeof *logits);
     jk_sampling draws[ROWS];
     int32_t ids[ROWS], other[ROWS];
-    fill_logits(&random, logits, ROWS * vocab, check_int(&random, 0, 3));
+    fill_logits(&random, logits, ROWS * vocab, check_int(&random, 0, 4));
     for (int r = 0; r < ROWS; r++) {
       static const float temperatures[] = {0.0f, 0.1f, 1.0f, 1.0f, 3.0f};
       draws[r] = (jk_sampling){.temperature = temperatures[check_int(&random, 0, 4)],
