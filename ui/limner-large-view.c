@@ -50,7 +50,7 @@ void limner_large_view_set_sample(LimnerLargeView *self, LimnerSample *sample) {
       g_strdup_printf(_("Sample %u of %d – seed %s"), limner_sample_get_index(sample) + 1,
                       request->n_samples, seed);
   g_autofree char *words = limner_words_for_sample(sample);
-  g_autofree char *prompt = g_markup_escape_text(request->prompt, -1);
+  const char *prompt = request->prompt;
   adw_window_title_set_title(self->title, *prompt ? prompt : _("No prompt"));
   adw_window_title_set_subtitle(self->title, made);
   gtk_picture_set_alternative_text(self->picture, words);

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT
+// Every widget by itself: it can be made from its template, does its part, and goes when dropped.
+// The argument is a small model folder, with which jobs are really run.
+#include "app/job-queue.h"
+#include "ui/limner-canvas.h"
+#include "ui/limner-controls.h"
+#include "ui/limner-files.h"
+#include "ui/limner-gallery.h"
+#include "ui/limner-large-view.h"
+#include "ui/limner-progress.h"
+#include "ui/limner-prompt.h"
+#include "ui/limner-sample-card.h"
+#include "ui/limner-settings.h"
+#include "ui/limner-slider.h"
+#include "ui/limner-window.h"
+#include "ui/limner-words.h"
+
+#include <adwaita.h>
+#include <glib/gstdio.h>
+
+#define WAIT_S 20 // observed: 0.1
+
+static const char *model_folder;
+
+static gboolean on_late(gpointer data) {
+  *(gboolean *)data = TRUE;
+  return G_SOURCE_REMOVE;
+}
+
+// Runs the main loop until `condition` holds; fails the test when that takes too long.
+#define wait_until(condition)                                                                      \
+  do {                                                                                             \
+    gboolean is_late = FALSE;                                                                      \
+    const guint timer = g_timeout_add_seconds(WAIT_S, on_late, &is_late);                          \
+    while (!(condition) && !is_late)                                                               \
+      g_main_context_iteration(NULL, TRUE);                                                        \
+    g_assert_false(is_late);                                                                       \
+    g_source_remove(timer);                                                                        \
+  } while (0)
+
+static gpointer template_child(gpointer widget, GType type, const char *name) {
+  GObject *child = gtk_widget_get_template_child(GTK_WIDGET(widget), type, name);
+  g_assert_nonnull(child);
+  return child;
+}
+
+static LimnerJob *new_job(const char *prompt, int n_samples) {
+  const LimnerRequest request = {.prompt = (char *)prompt,
+                                 .n_samples = n_samples,
+                                 .seed = 7,
+                                 .cfg = 5,
+                                 .temperature = 1,
+                                 .top_p = 1};
+  return limner_job_new(&request);
+}
+
+// A job that has painted its pictures. Owned.
+static LimnerJob *finished_job(const char *prompt, int n_samples) {
+  const JanusModelOptions options = {.folder = model_folder, .device = "cpu", .n_threads = 1};
+  JanusError engine_error = {0};
+  JanusModel *model = janus_model_open(&options, &engine_error);
+  g_assert_cmpstr(engine_error.message, ==, "");
+  LimnerJob *job = new_job(prompt, n_samples);
+  g_autoptr(GError) error = NULL;
+  limner_job_run(job, model, &error);
+  g_assert_no_error(error);
+  janus_model_free(model);
+  return job;
+}
+
+static LimnerSample *first_sample(LimnerJob *job) {
+  g_autoptr(LimnerSample) sample = g_list_model_get_item(limner_job_get_samples(job), 0);
+  return sample; // the job holds it
+}
+
+static gpointer make(GType type) {
+  return g_object_ref_sink(g_object_new(type, NULL));
+}
+
+static void test_words(void) {
+  g_autoptr(LimnerJob) waiting = new_job("a boat", 1);
+  g_autofree char *queued = limner_words_for_job(waiting);
+  g_assert_cmpstr(queued, ==, "Waiting for its turn");
+  limner_job_cancel(waiting);
+  g_autoptr(LimnerJob) done = finished_job("a boat", 2);
+  g_autofree char *made = limner_words_for_job(done);
+  g_assert_true(g_str_has_prefix(made, "2 pictures in "));
+  g_assert_true(g_str_has_suffix(made, "seed 7"));
+  g_assert_cmpfloat(limner_words_get_fraction(done), ==, 1);
+  g_autofree char *sample = limner_words_for_sample(first_sample(done));
+  g_assert_cmpstr(sample, ==, "Sample 1 of 2, a boat");
+}
+
+static void test_canvas(void) {
+  g_autoptr(LimnerJob) job = finished_job("a boat", 1);
+  LimnerCanvas *canvas = make(LIMNER_TYPE_CANVAS);
+  limner_canvas_set_sample(canvas, first_sample(job));
+  int minimum = 0, natural = 0;
+  gtk_widget_measure(GTK_WIDGET(canvas), GTK_ORIENTATION_VERTICAL, 300, &minimum, &natural, NULL,
+                     NULL);
+  g_assert_cmpint(natural, ==, 300); // square
+  g_autoptr(GdkTexture) texture = limner_texture_new(limner_sample_get_picture(first_sample(job)));
+  g_assert_cmpint(gdk_texture_get_width(texture), ==, 96);
+  limner_canvas_set_sample(canvas, NULL);
+  g_assert_finalize_object(canvas);
+}
+
+static void test_slider(void) {
+  LimnerSlider *slider = make(LIMNER_TYPE_SLIDER);
+  g_object_set(slider, "lower", 1.0, "upper", 10.0, "default-value", 5.0, "value", 5.0, NULL);
+  limner_slider_set_default(slider, 4);
+  g_assert_cmpfloat(limner_slider_get_value(slider), ==, 4); // not touched: follows the default
+  GtkEditable *spin = template_child(slider, LIMNER_TYPE_SLIDER, "spin");
+  gtk_editable_set_text(spin, "7.5");
+  g_assert_cmpfloat(limner_slider_get_value(slider), ==, 7.5); // typed and not left yet
+  limner_slider_set_default(slider, 3);
+  g_assert_cmpfloat(limner_slider_get_value(slider), ==, 7.5); // touched: stays
+  gtk_widget_activate_action(GTK_WIDGET(slider), "slider.reset", NULL);
+  g_assert_cmpfloat(limner_slider_get_value(slider), ==, 3);
+  gtk_editable_set_text(spin, "99");
+  g_assert_cmpfloat(limner_slider_get_value(slider), ==, 10);
+  g_assert_finalize_object(slider);
+}
+
+static void test_prompt(void) {
+  LimnerPrompt *prompt = make(LIMNER_TYPE_PROMPT);
+  limner_prompt_set_text(prompt, "  a boat \n");
+  g_autofree char *text = limner_prompt_dup_text(prompt);
+  g_assert_cmpstr(text, ==, "a boat");
+  limner_prompt_remember(prompt);
+  limner_prompt_set_text(prompt, "a tree");
+  limner_prompt_remember(prompt);
+  limner_prompt_set_text(prompt, "a boat");
+  limner_prompt_remember(prompt);
+  g_auto(GStrv) history = limner_prompt_dup_history(prompt);
+  const char *const expected[] = {"a tree", "a boat", NULL};
+  g_assert_cmpstrv(history, expected);
+  GtkWidget *placeholder = template_child(prompt, LIMNER_TYPE_PROMPT, "placeholder_label");
+  g_assert_false(gtk_widget_get_visible(placeholder));
+  limner_prompt_set_text(prompt, "");
+  g_assert_true(gtk_widget_get_visible(placeholder));
+  g_assert_finalize_object(prompt);
+}
+
+static guint64 take_seed(LimnerControls *controls) {
+  g_autoptr(LimnerRequest) request = limner_controls_take_request(controls);
+  return request->seed;
+}
+
+static void test_controls_seed(void) {
+  LimnerControls *controls = make(LIMNER_TYPE_CONTROLS);
+  GtkSpinButton *spin = template_child(controls, LIMNER_TYPE_CONTROLS, "seed_spin");
+  GtkToggleButton *keep = template_child(controls, LIMNER_TYPE_CONTROLS, "keep_button");
+  gtk_spin_button_set_value(spin, 9007199254740991.0);
+  g_assert_cmpuint(take_seed(controls), ==, 9007199254740991); // chosen: used once
+  const guint64 drawn = take_seed(controls);
+  g_assert_cmpuint(drawn, <, 9007199254740991);
+  gtk_toggle_button_set_active(keep, TRUE);
+  g_assert_cmpuint(take_seed(controls), ==, drawn);
+  gtk_widget_activate_action(GTK_WIDGET(controls), "controls.new-seed", NULL);
+  const guint64 diced = (guint64)gtk_spin_button_get_value(spin);
+  gtk_toggle_button_set_active(keep, FALSE);
+  g_assert_cmpuint(take_seed(controls), ==, diced);
+  g_assert_finalize_object(controls);
+}
+
+static void test_controls_request(void) {
+  LimnerControls *controls = make(LIMNER_TYPE_CONTROLS);
+  const LimnerModelSummary model = {.folder = (char *)"demo",
+                                    .name = (char *)"Demo model",
+                                    .device_name = (char *)"CPU, 1 thread",
+                                    .weights = (char *)"f32",
+                                    .defaults = {.cfg = 3.5, .temperature = 0.8},
+                                    .image_size_px = 384,
+                                    .is_demo = TRUE};
+  limner_controls_set_model(controls, &model);
+  limner_controls_set_prompt(controls, "a boat");
+  g_autoptr(LimnerRequest) request = limner_controls_take_request(controls);
+  g_assert_cmpstr(request->prompt, ==, "a boat");
+  g_assert_cmpint(request->n_samples, ==, 2);
+  g_assert_cmpfloat_with_epsilon(request->cfg, 3.5, 1e-9);
+  g_assert_cmpfloat_with_epsilon(request->temperature, 0.8, 1e-9);
+  g_assert_cmpint(request->top_k, ==, 0);
+  g_assert_cmpfloat(request->top_p, ==, 1);
+  g_assert_finalize_object(controls);
+}
+
+static void test_card(void) {
+  g_autoptr(LimnerJob) job = finished_job("a boat", 2);
+  GtkWidget *card = g_object_ref_sink(limner_sample_card_new(first_sample(job)));
+  GtkWidget *buttons = template_child(card, LIMNER_TYPE_SAMPLE_CARD, "buttons");
+  gtk_test_accessible_assert_property(GTK_ACCESSIBLE(card), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                      "Sample 1 of 2, a boat");
+  g_assert_true(gtk_widget_get_visible(buttons));
+  g_assert_finalize_object(card);
+}
+
+static void test_progress(void) {
+  g_autoptr(LimnerJob) job = new_job("a boat", 1);
+  LimnerProgress *progress = make(LIMNER_TYPE_PROGRESS);
+  GtkWidget *stop = template_child(progress, LIMNER_TYPE_PROGRESS, "stop_button");
+  g_assert_false(gtk_widget_get_visible(GTK_WIDGET(progress)));
+  limner_progress_set_job(progress, job);
+  g_assert_true(gtk_widget_get_visible(GTK_WIDGET(progress)));
+  g_assert_true(gtk_widget_get_visible(stop));
+  g_autoptr(LimnerJob) done = finished_job("a boat", 1);
+  limner_progress_set_job(progress, done);
+  g_assert_false(gtk_widget_get_visible(stop));
+  limner_progress_set_job(progress, NULL);
+  g_assert_false(gtk_widget_get_visible(GTK_WIDGET(progress)));
+  g_assert_finalize_object(progress);
+}
+
+static void test_gallery(void) {
+  g_autoptr(LimnerJob) first = finished_job("a boat", 2);
+  g_autoptr(LimnerJob) second = finished_job("a tree", 1);
+  LimnerGallery *gallery = make(LIMNER_TYPE_GALLERY);
+  GtkStack *stack = template_child(gallery, LIMNER_TYPE_GALLERY, "stack");
+  GListModel *earlier = template_child(gallery, LIMNER_TYPE_GALLERY, "earlier");
+  g_assert_cmpstr(gtk_stack_get_visible_child_name(stack), ==, "welcome");
+  g_assert_null(limner_gallery_get_chosen(gallery));
+  limner_gallery_show_job(gallery, first);
+  g_assert_cmpstr(gtk_stack_get_visible_child_name(stack), ==, "pictures");
+  g_assert_true(limner_gallery_get_chosen(gallery) == first_sample(first));
+  g_assert_cmpuint(g_list_model_get_n_items(earlier), ==, 0);
+  limner_gallery_show_job(gallery, second);
+  g_assert_cmpuint(g_list_model_get_n_items(earlier), ==, 2);
+  g_assert_true(limner_gallery_get_chosen(gallery) == first_sample(second));
+  limner_gallery_show_job(gallery, NULL);
+  g_autoptr(LimnerSample) newest = g_list_model_get_item(earlier, 0);
+  g_assert_true(newest == first_sample(second));
+  g_assert_finalize_object(gallery);
+}
+
+static void test_large_view(void) {
+  g_autoptr(LimnerJob) job = finished_job("a <boat> & more", 1);
+  LimnerLargeView *view = make(LIMNER_TYPE_LARGE_VIEW);
+  GtkPicture *picture = template_child(view, LIMNER_TYPE_LARGE_VIEW, "picture");
+  limner_large_view_set_sample(view, first_sample(job));
+  g_assert_nonnull(gtk_picture_get_paintable(picture));
+  limner_large_view_set_sample(view, NULL);
+  g_assert_null(gtk_picture_get_paintable(picture));
+  g_assert_finalize_object(view);
+}
+
+static LimnerWindow *new_window(LimnerJobQueue *queue, GSettings *settings) {
+  LimnerWindow *window = limner_window_new(NULL, queue, settings);
+  gtk_window_present(GTK_WINDOW(window));
+  return g_object_ref(window);
+}
+
+static void test_window(void) {
+  g_autoptr(LimnerJobQueue) queue = limner_job_queue_new();
+  LimnerWindow *window = new_window(queue, NULL);
+  LimnerGallery *gallery = template_child(window, LIMNER_TYPE_WINDOW, "gallery");
+  limner_job_queue_set_model(queue, model_folder, "cpu");
+  gtk_widget_activate_action(GTK_WIDGET(window), "win.paint-example", NULL);
+  LimnerJob *job = limner_gallery_get_job(gallery);
+  g_assert_nonnull(job);
+  wait_until(limner_job_is_over(job));
+  g_assert_cmpint(limner_job_get_state(job), ==, LIMNER_JOB_DONE);
+  gtk_widget_activate_action(GTK_WIDGET(window), "win.view", NULL);
+  gtk_widget_activate_action(GTK_WIDGET(window), "win.escape", NULL);
+  gtk_window_destroy(GTK_WINDOW(window));
+  limner_job_queue_shutdown(queue);
+  g_assert_finalize_object(window);
+}
+
+static void test_window_bad_model(void) {
+  g_autoptr(LimnerJobQueue) queue = limner_job_queue_new();
+  LimnerWindow *window = new_window(queue, NULL);
+  LimnerGallery *gallery = template_child(window, LIMNER_TYPE_WINDOW, "gallery");
+  GtkInfoBar *message = template_child(window, LIMNER_TYPE_WINDOW, "message_bar");
+  GtkWidget *failure = template_child(gallery, LIMNER_TYPE_GALLERY, "failure");
+  limner_job_queue_set_model(queue, "/nonexistent/model", "cpu");
+  gtk_widget_activate_action(GTK_WIDGET(window), "win.generate", NULL);
+  LimnerJob *job = limner_gallery_get_job(gallery);
+  wait_until(limner_job_is_over(job));
+  g_assert_cmpint(limner_job_get_state(job), ==, LIMNER_JOB_FAILED);
+  wait_until(gtk_info_bar_get_revealed(message));
+  g_assert_true(gtk_widget_get_visible(failure));
+  gtk_window_destroy(GTK_WINDOW(window));
+  limner_job_queue_shutdown(queue);
+  g_assert_finalize_object(window);
+}
+
+static void test_settings(void) {
+  GSettings *settings = limner_settings_new();
+  g_assert_nonnull(settings);
+  limner_settings_set_string(settings, "prompt", "a boat");
+  g_autofree char *prompt = limner_settings_dup_string(settings, "prompt", "");
+  g_assert_cmpstr(prompt, ==, "a boat");
+  g_autofree char *path = g_build_filename(g_get_user_config_dir(), "limner", "settings.ini", NULL);
+  g_autofree char *contents = NULL;
+  g_assert_true(g_file_get_contents(path, &contents, NULL, NULL));
+  g_assert_nonnull(strstr(contents, "prompt='a boat'"));
+  g_autofree char *fallback = limner_settings_dup_string(NULL, "prompt", "none");
+  g_assert_cmpstr(fallback, ==, "none");
+  g_assert_finalize_object(settings);
+}
+
+static void on_saved(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(GError) error = NULL;
+  *(char **)data = limner_files_save_finish(result, &error);
+  g_assert_no_error(error);
+}
+
+static void test_files(void) {
+  g_autoptr(LimnerJob) job = finished_job("a boat", 1);
+  LimnerPicture *picture = limner_sample_get_picture(first_sample(job));
+  g_autofree char *folder = limner_files_dup_folder();
+  g_autofree char *first = NULL;
+  g_autofree char *second = NULL;
+  limner_files_save_new_async(picture, folder, "limner-7_0.png", on_saved, &first);
+  wait_until(first);
+  limner_files_save_new_async(picture, folder, "limner-7_0.png", on_saved, &second);
+  wait_until(second);
+  g_assert_true(g_str_has_suffix(first, "/limner-7_0.png"));
+  g_assert_true(g_str_has_suffix(second, "/limner-7_0-2.png"));
+  g_assert_cmpint(g_unlink(first), ==, 0);
+  g_assert_cmpint(g_unlink(second), ==, 0);
+}
+
+int main(int argc, char **argv) {
+  g_test_init(&argc, &argv, NULL);
+  adw_init();
+  model_folder = argc > 1 ? argv[1] : "";
+  g_test_add_func("/ui/words", test_words);
+  g_test_add_func("/ui/canvas", test_canvas);
+  g_test_add_func("/ui/slider", test_slider);
+  g_test_add_func("/ui/prompt", test_prompt);
+  g_test_add_func("/ui/controls/seed", test_controls_seed);
+  g_test_add_func("/ui/controls/request", test_controls_request);
+  g_test_add_func("/ui/card", test_card);
+  g_test_add_func("/ui/progress", test_progress);
+  g_test_add_func("/ui/gallery", test_gallery);
+  g_test_add_func("/ui/large-view", test_large_view);
+  g_test_add_func("/ui/window", test_window);
+  g_test_add_func("/ui/window/bad-model", test_window_bad_model);
+  g_test_add_func("/ui/settings", test_settings);
+  g_test_add_func("/ui/files", test_files);
+  return g_test_run();
+}

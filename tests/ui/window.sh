@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+# Driving the real window with keys and pointer, as a person does. Sourced by bash, inside
+# with-display. Sets `window` (its X id) and `pid`; every wait is bounded.
+
+now_ms() { date +%s%3N; }
+
+# wait_for SECONDS COMMAND...: polls every 20 ms; false when the time is over.
+wait_for() {
+  local end=$(($(now_ms) + $1 * 1000))
+  shift
+  until "$@"; do
+    [ "$(now_ms)" -lt $end ] || return 1
+    sleep 0.02
+  done
+}
+
+find_window() {
+  window=$(xdotool search --onlyvisible --pid "$pid" --name Limner 2>/dev/null | head -n 1)
+  [ -n "$window" ]
+}
+
+# start PROGRAM ARGUMENTS...: opens the window with the pointer inside; sets up_ms.
+start() {
+  local began
+  began=$(now_ms)
+  "$@" &
+  pid=$!
+  wait_for 20 find_window || return 1
+  up_ms=$(($(now_ms) - began))
+  read -r x y width height < <(xdotool getwindowgeometry --shell "$window" |
+    awk -F= '/^(X|Y|WIDTH|HEIGHT)=/ {printf "%s ", $2} END {print ""}')
+  xdotool mousemove $((x + width - 100)) $((y + height / 2)) windowfocus "$window" 2>/dev/null
+  sleep 0.3
+}
+
+title() { xdotool getwindowname "$window" 2>/dev/null; }
+is_painting() { [[ $(title) == *%* ]]; }
+is_idle() { ! is_painting; }
+is_gone() { ! kill -0 "$pid" 2>/dev/null; }
+keys() { xdotool key --delay 30 "$@"; }
+write() { xdotool type --delay 15 "$1"; }
+# click X Y: from the window's left top corner; negative values count from the right bottom one.
+click() {
+  local at_x=$1 at_y=$2
+  [ "$at_x" -ge 0 ] || at_x=$((width + at_x))
+  [ "$at_y" -ge 0 ] || at_y=$((height + at_y))
+  xdotool mousemove $((x + at_x)) $((y + at_y)) sleep 0.3 click 1
+}
+
+# remember KEY VALUE...: what the program finds in its settings when it starts.
+remember() {
+  mkdir -p "$XDG_CONFIG_HOME/limner"
+  {
+    echo '[limner]'
+    while [ $# -gt 0 ]; do
+      echo "$1=$2"
+      shift 2
+    done
+  } >"$XDG_CONFIG_HOME/limner/settings.ini"
+}
+
+leave() {
+  keys ctrl+q
+  wait_for 5 is_gone || { kill "$pid" 2>/dev/null; return 1; }
+}
