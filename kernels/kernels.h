@@ -107,9 +107,8 @@ struct jk_device {
                            jk_conv **out);
   void (*conv_free)(jk_device *dev, jk_conv *conv); // NULL is allowed
 
-  // --- operations (f32, enqueued in order; y may equal x only where said)
-  // -------------------------- y[n_rows][n_out] = x[n_rows][n_in] W^T + b; with `accumulate`, y +=
-  // that. y != x.
+  // --- operations (f32, enqueued in order; y may equal x only where said) ------------------------
+  // y[n_rows][n_out] = x[n_rows][n_in] W^T + b; with `accumulate`, y += that. y != x.
   void (*linear)(jk_device *dev, float *y, const jk_linear *linear, const float *x, int n_rows,
                  bool accumulate);
   // y[i][n_cols] = table[ids[i]][n_cols], widened. `ids` is host memory.
@@ -143,9 +142,9 @@ struct jk_device {
   void (*group_norm)(jk_device *dev, float *y, const float *x, const float *weight,
                      const float *bias, int n_pixels, int channels, int n_groups, float eps,
                      bool swish);
-  // Classifier-free guidance over n values: c = part ? (full + w2 part) / (1 + w2) : full, with w2
-  // = 0 taking `full` itself; out = u + w1 (c - u), with w1 = 1 taking c itself. `part` may be
-  // NULL.
+  // Classifier-free guidance over n values: c = part ? (full + w2 part) / (1 + w2) : full, where a
+  // w2 of 0 takes `full` itself; out = u + w1 (c - u), where a w1 of 1 takes c itself. `part` may
+  // be NULL.
   void (*guide)(jk_device *dev, float *out, const float *full, const float *part,
                 const float *uncond, float w1, float w2, size_t n);
   // Draws one id from each of n rows of guided logits [n][vocab] into host memory `ids`, row i by
