@@ -126,7 +126,8 @@ static void test_cost(JanusModel *model) {
     best = fmin(best, now_ms() - start);
   }
   const double per_megapixel = best / (double)picture_bytes(info) * 3e6;
-  check(per_megapixel < 20, "painting takes %.3f ms a call, %.1f ms a megapixel (bound 20)", best,
+  // 3 is usual, 44 were seen under ThreadSanitizer
+  check(per_megapixel < 100, "painting takes %.3f ms a call, %.1f ms a megapixel (bound 100)", best,
         per_megapixel);
   free(tokens);
   free(rgb);
