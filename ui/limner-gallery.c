@@ -67,7 +67,7 @@ static void arrange_set(LimnerGallery *self, guint n_samples) {
   static const struct {
     guint n_samples, n_columns;
     int width_px;
-  } plans[] = {{1, 1, 540}, {2, 2, 960}, {3, 3, 1280}, {4, 2, 640}, {6, 3, 960}, {16, 4, 1280}};
+  } plans[] = {{1, 1, 540}, {2, 2, 960}, {3, 3, 1280}, {4, 2, 580}, {6, 3, 960}, {16, 4, 1280}};
   guint i = 0;
   while (i + 1 < G_N_ELEMENTS(plans) && plans[i].n_samples < n_samples)
     i++;

@@ -94,6 +94,14 @@ static void update_queue(LimnerWindow *self) {
 
 // --- jobs ----------------------------------------------------------------------------------------
 
+// Whether the failed job shown gives the same reason as the model, which then need not.
+static gboolean is_told_by_job(LimnerWindow *self) {
+  LimnerJob *job = limner_gallery_get_job(self->gallery);
+  const GError *job_error = job ? limner_job_get_error(job) : NULL;
+  const GError *error = limner_job_queue_get_model_error(self->queue);
+  return job_error && error && strcmp(job_error->message, error->message) == 0;
+}
+
 // Where the window is not looked at, the desktop tells that the pictures are there.
 static void notify_done(LimnerWindow *self, LimnerJob *job) {
   GApplication *application = G_APPLICATION(gtk_window_get_application(GTK_WINDOW(self)));
@@ -106,6 +114,8 @@ static void notify_done(LimnerWindow *self, LimnerJob *job) {
 
 static void on_job_state(LimnerWindow *self, GParamSpec *pspec, LimnerJob *job) {
   update_title(self);
+  if (is_told_by_job(self))
+    gtk_info_bar_set_revealed(self->message_bar, FALSE);
   if (limner_job_get_state(job) != LIMNER_JOB_DONE)
     return;
   notify_done(self, job);
@@ -196,11 +206,12 @@ static void on_model_state(LimnerWindow *self) {
   const GError *error = limner_job_queue_get_model_error(self->queue);
   g_autofree char *words = limner_words_for_model(self->queue);
   adw_window_title_set_subtitle(self->title, words);
-  if (limner_job_queue_get_model_state(self->queue) == LIMNER_MODEL_FAILED && error)
+  const LimnerModelState state = limner_job_queue_get_model_state(self->queue);
+  if (state == LIMNER_MODEL_FAILED && !is_told_by_job(self))
     say_problem(self, error->message);
   else
     gtk_info_bar_set_revealed(self->message_bar, FALSE);
-  if (limner_job_queue_get_model_state(self->queue) == LIMNER_MODEL_READY) {
+  if (state == LIMNER_MODEL_READY) {
     limner_controls_set_model(self->controls, model);
     limner_settings_set_string(self->settings, "model-folder", model->folder);
   }
@@ -378,6 +389,12 @@ static void escape(GtkWidget *widget, const char *action, GVariant *parameter) {
 
 // --- the object ----------------------------------------------------------------------------------
 
+// On a narrow window the controls come over the pictures to be typed in.
+static void on_controls_revealed(LimnerWindow *self) {
+  if (adw_flap_get_folded(self->flap) && adw_flap_get_reveal_flap(self->flap))
+    limner_controls_focus_prompt(self->controls);
+}
+
 static gboolean limner_window_close_request(GtkWindow *window) {
   LimnerWindow *self = LIMNER_WINDOW(window);
   if (self->settings) {
@@ -446,6 +463,7 @@ static void bind_template(GtkWidgetClass *widget_class) {
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, gallery);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, large_view);
   gtk_widget_class_bind_template_callback(widget_class, on_message_closed);
+  gtk_widget_class_bind_template_callback(widget_class, on_controls_revealed);
 }
 
 static void install_actions(GtkWidgetClass *widget_class) {

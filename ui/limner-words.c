@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The sentences of the window.
+// The sentences of the window. Spaces inside a quantity do not break.
 #include "ui/limner-words.h"
 
 #include <glib/gi18n.h>
@@ -11,18 +11,18 @@ static char *words_left(double seconds) {
     return NULL;
   if (seconds < 100)
     // Translators: time until the pictures are finished
-    return g_strdup_printf(_("%.0f s left"), fmax(1, ceil(seconds)));
-  return g_strdup_printf(_("%.0f min left"), ceil(seconds / 60));
+    return g_strdup_printf(_("%.0f s left"), fmax(1, ceil(seconds)));
+  return g_strdup_printf(_("%.0f min left"), ceil(seconds / 60));
 }
 
 static char *words_painting(LimnerJob *job) {
   GString *words = g_string_new(NULL);
-  g_string_printf(words, _("%u of %u tokens"), limner_job_get_n_done(job),
+  g_string_printf(words, _("%u of %u tokens"), limner_job_get_n_done(job),
                   limner_job_get_n_total(job));
   const double tokens_per_second = limner_job_get_tokens_per_second(job);
   if (tokens_per_second > 0) {
     g_string_append(words, " – ");
-    g_string_append_printf(words, _("%.*f tokens/s"), tokens_per_second < 10 ? 1 : 0,
+    g_string_append_printf(words, _("%.*f tokens/s"), tokens_per_second < 10 ? 1 : 0,
                            tokens_per_second);
   }
   g_autofree char *left = words_left(limner_job_get_seconds_left(job));

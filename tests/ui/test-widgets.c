@@ -277,8 +277,12 @@ static void test_window_bad_model(void) {
   LimnerJob *job = limner_gallery_get_job(gallery);
   wait_until(limner_job_is_over(job));
   g_assert_cmpint(limner_job_get_state(job), ==, LIMNER_JOB_FAILED);
-  wait_until(gtk_info_bar_get_revealed(message));
   g_assert_true(gtk_widget_get_visible(failure));
+  wait_until(limner_job_queue_get_model_state(queue) == LIMNER_MODEL_FAILED);
+  g_assert_false(gtk_info_bar_get_revealed(message)); // once is enough
+  gtk_widget_activate_action(GTK_WIDGET(window), "win.new", NULL);
+  limner_job_queue_set_model(queue, "/nonexistent/other", "cpu");
+  wait_until(gtk_info_bar_get_revealed(message));
   gtk_window_destroy(GTK_WINDOW(window));
   limner_job_queue_shutdown(queue);
   g_assert_finalize_object(window);
