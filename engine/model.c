@@ -20,12 +20,14 @@ static bool starts_with(const char *text, const char *start) {
 
 // The instruction set that LIMNER_CPU_ISA allows, else the best; tests and comparisons set it.
 static bool pick_isa(jk_isa *isa, JanusError *error) {
+  static const char *const words[] = {
+      [JK_ISA_GENERIC] = "generic", [JK_ISA_AVX2] = "avx2", [JK_ISA_AVX512] = "avx512"};
   const char *text = getenv("LIMNER_CPU_ISA");
   *isa = jk_cpu_best_isa();
   if (!text || !*text)
     return true;
   for (int i = JK_ISA_GENERIC; i <= JK_ISA_AVX512; i++) {
-    if (strcmp(text, jk_isa_text((jk_isa)i)) != 0)
+    if (strcmp(text, words[i]) != 0)
       continue;
     *isa = (jk_isa)i;
     return true;

@@ -51,8 +51,10 @@ static void give_up(const char *what, const JanusError *error) {
 }
 
 JanusModel *open_checkpoint(const char *name, jk_isa isa, int n_threads) {
+  static const char *const words[] = {
+      [JK_ISA_GENERIC] = "generic", [JK_ISA_AVX2] = "avx2", [JK_ISA_AVX512] = "avx512"};
   JanusError error = {0};
-  setenv("LIMNER_CPU_ISA", jk_isa_text(isa), 1);
+  setenv("LIMNER_CPU_ISA", words[isa], 1);
   const JanusModelOptions options = {.folder = parity_path("%s", name),
                                      .device = "cpu",
                                      .weights = JANUS_WEIGHTS_F32,
