@@ -288,6 +288,61 @@ static void test_window_bad_model(void) {
   g_assert_finalize_object(window);
 }
 
+static gboolean is_icon_only(GtkWidget *widget) {
+  if (GTK_IS_MENU_BUTTON(widget))
+    return gtk_menu_button_get_icon_name(GTK_MENU_BUTTON(widget)) != NULL;
+  return GTK_IS_BUTTON(widget) && gtk_button_get_icon_name(GTK_BUTTON(widget));
+}
+
+// What GTK builds into these is its own to name.
+static gboolean is_closed(GtkWidget *widget) {
+  return GTK_IS_SPIN_BUTTON(widget) || GTK_IS_MENU_BUTTON(widget) || GTK_IS_INFO_BAR(widget) ||
+         GTK_IS_WINDOW_CONTROLS(widget);
+}
+
+// How many icon-only buttons there are below `widget`, each of which must have a name.
+static guint count_named_buttons(GtkWidget *widget) {
+  guint n_buttons = 0;
+  if (is_icon_only(widget)) {
+    n_buttons++;
+    g_test_message("%s", gtk_widget_get_tooltip_text(widget));
+    g_assert_true(
+        gtk_test_accessible_has_property(GTK_ACCESSIBLE(widget), GTK_ACCESSIBLE_PROPERTY_LABEL));
+    g_assert_nonnull(gtk_widget_get_tooltip_text(widget));
+  }
+  if (is_closed(widget))
+    return n_buttons;
+  for (GtkWidget *child = gtk_widget_get_first_child(widget); child;
+       child = gtk_widget_get_next_sibling(child))
+    n_buttons += count_named_buttons(child);
+  return n_buttons;
+}
+
+static void test_window_names(void) {
+  g_autoptr(LimnerJobQueue) queue = limner_job_queue_new();
+  LimnerWindow *window = new_window(queue, NULL);
+  LimnerGallery *gallery = template_child(window, LIMNER_TYPE_WINDOW, "gallery");
+  g_autoptr(LimnerJob) job = finished_job("a boat", 1);
+  limner_gallery_show_job(gallery, job);
+  // Sidebar, new, menu, 2 resets, dice, keep, 2 on the card, 4 in the large view.
+  g_assert_cmpuint(count_named_buttons(GTK_WIDGET(window)), ==, 13);
+  gtk_window_destroy(GTK_WINDOW(window));
+  limner_job_queue_shutdown(queue);
+  g_assert_finalize_object(window);
+}
+
+static void test_window_narrow(void) {
+  g_autoptr(LimnerJobQueue) queue = limner_job_queue_new();
+  LimnerWindow *window = new_window(queue, NULL);
+  int minimum = 0;
+  gtk_widget_measure(GTK_WIDGET(window), GTK_ORIENTATION_HORIZONTAL, -1, &minimum, NULL, NULL,
+                     NULL);
+  g_assert_cmpint(minimum, <=, 370); // 360 and the edge of 5 it has without a compositor
+  gtk_window_destroy(GTK_WINDOW(window));
+  limner_job_queue_shutdown(queue);
+  g_assert_finalize_object(window);
+}
+
 static void test_settings(void) {
   GSettings *settings = limner_settings_new();
   g_assert_nonnull(settings);
@@ -341,6 +396,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/ui/large-view", test_large_view);
   g_test_add_func("/ui/window", test_window);
   g_test_add_func("/ui/window/bad-model", test_window_bad_model);
+  g_test_add_func("/ui/window/names", test_window_names);
+  g_test_add_func("/ui/window/narrow", test_window_narrow);
   g_test_add_func("/ui/settings", test_settings);
   g_test_add_func("/ui/files", test_files);
   return g_test_run();
