@@ -192,8 +192,8 @@ static void new_picture(GtkWidget *widget, const char *action, GVariant *paramet
 
 static void offer_help(LimnerWindow *self) {
   g_autofree char *folder = limner_settings_dup_string(self->settings, "model-folder", "demo");
-  const gboolean failed = limner_job_queue_get_model_state(self->queue) == LIMNER_MODEL_FAILED;
-  if (!failed)
+  const gboolean has_model = limner_job_queue_get_model(self->queue) != NULL;
+  if (has_model)
     limner_gallery_set_help(self->gallery, _("Try Again"), "win.retry");
   else if (limner_model_folder_is_demo(folder))
     limner_gallery_set_help(self->gallery, _("Open a Model Folder…"), "win.open-model");
@@ -218,17 +218,8 @@ static void on_model_state(LimnerWindow *self) {
   offer_help(self);
 }
 
-static void use_model(LimnerWindow *self, const char *folder) {
-  g_autoptr(GError) error = NULL;
-  g_autofree char *path = limner_model_folder_resolve(folder);
-  if (limner_model_folder_check(path, &error))
-    limner_job_queue_set_model(self->queue, folder, "auto");
-  else
-    say_problem(self, error->message);
-}
-
 static void use_demo(GtkWidget *widget, const char *action, GVariant *parameter) {
-  use_model(LIMNER_WINDOW(widget), "demo");
+  limner_job_queue_set_model(LIMNER_WINDOW(widget)->queue, "demo", "auto");
 }
 
 static GtkFileChooserNative *new_chooser(LimnerWindow *self, const char *title,
@@ -249,7 +240,7 @@ static char *end_chooser(LimnerWindow *self, int response) {
 static void on_model_chosen(LimnerWindow *self, int response) {
   g_autofree char *path = end_chooser(self, response);
   if (path)
-    use_model(self, path);
+    limner_job_queue_set_model(self->queue, path, "auto");
 }
 
 static void open_model(GtkWidget *widget, const char *action, GVariant *parameter) {
