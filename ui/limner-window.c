@@ -31,6 +31,7 @@ struct _LimnerWindow {
   GSettings *settings;
   GSignalGroup *job_signals; // of the job in the gallery
   GtkFileChooserNative *chooser;
+  AdwToast *toast;          // the last one
   LimnerPicture *saving_as; // what the open Save As dialog is about
 };
 
@@ -45,8 +46,11 @@ static gboolean is_large(LimnerWindow *self) {
   return adw_leaflet_get_visible_child(self->pages) == GTK_WIDGET(self->large_view);
 }
 
-// Takes the toast.
+// Takes the toast, which replaces the one before: what is said is about the last thing done.
 static void add_toast(LimnerWindow *self, AdwToast *toast) {
+  if (self->toast)
+    adw_toast_dismiss(self->toast);
+  g_set_object(&self->toast, toast);
   if (is_large(self))
     limner_large_view_add_toast(self->large_view, toast);
   else
@@ -433,6 +437,7 @@ static void limner_window_dispose(GObject *object) {
   LimnerWindow *self = LIMNER_WINDOW(object);
   g_clear_object(&self->job_signals);
   g_clear_object(&self->chooser);
+  g_clear_object(&self->toast);
   g_clear_pointer(&self->saving_as, limner_picture_unref);
   g_clear_object(&self->settings);
   g_clear_object(&self->queue);
