@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Paints pictures with the PyTorch model, to look at what training has reached.
-"""Usage: sample.py --codec codec.pt --painter painter.pt --out sheet.png [--cfg 2 4] --prompt TEXT...
+"""Usage: sample.py --codec codec.pt --painter painter.pt --out sheet.png [--cfg 2 4]
+                 --prompt TEXT...
 
 The sheet has one row for each prompt and guidance weight, and --count pictures in a row.
 """

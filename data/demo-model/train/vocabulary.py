@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The tokenizer of the demo model: byte-level BPE in which every known word is one token.
-"""`Vocabulary(words)` learns the merges, encodes prompts and gives the content of tokenizer.json."""
+"""`Vocabulary(words)` learns the merges, encodes prompts and gives what tokenizer.json holds."""
 
 import collections
 
@@ -96,7 +96,8 @@ class Vocabulary:
         added = [{"id": i, "content": token, "single_word": False, "lstrip": False,
                   "rstrip": False, "normalized": False, "special": True}
                  for token, i in self.special.items()]
-        first = [{"SpecialToken": {"id": BOS, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+        first = [{"SpecialToken": {"id": BOS, "type_id": 0}},
+                 {"Sequence": {"id": "A", "type_id": 0}}]
         second = [{"SpecialToken": {"id": BOS, "type_id": 1}},
                   {"Sequence": {"id": "B", "type_id": 1}}]
         post = {"type": "TemplateProcessing", "single": first, "pair": first + second,
