@@ -40,6 +40,29 @@ WEATHER_WORDS = {
 OPENINGS = ("a picture of", "a painting of", "a drawing of")
 
 
+class Plainly:
+    """Takes the place of a random source: nothing left out but the middle, first wordings."""
+
+    @staticmethod
+    def random():
+        """Between all the chances below and above it in this file."""
+        return 0.5
+
+    @staticmethod
+    def choice(items):
+        """The first wording."""
+        return items[0]
+
+    @staticmethod
+    def choices(items, _weights):
+        """The first wording, as a list."""
+        return [items[0]]
+
+    @staticmethod
+    def shuffle(items):
+        """The order stays."""
+
+
 def color_word(rng, thing):
     """The colour of a thing, sometimes left out, more often where it goes without saying."""
     silent = 0.5 if thing.color == scenes.default_color(thing.kind) else 0.06

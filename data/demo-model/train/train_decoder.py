@@ -23,7 +23,7 @@ from codes import Codes
 from model import SHAPE, Codec, group_norm
 from muon import Optimizers
 
-SHALLOW_PART = 0.15  # of the time
+SHALLOW_PART = 0.12  # of the time
 CROP, CROPS = 8, 4  # side of a crop in tokens, crops in a step
 FOLD = 4  # pixels that the shallow head draws at once, in each direction
 
@@ -181,7 +181,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--codes", required=True)
     parser.add_argument("--out", required=True, help="folder for the state")
-    parser.add_argument("--minutes", type=float, default=80)
+    parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
