@@ -27,7 +27,7 @@ DROP = 0.1  # share of captions replaced by padding: the unconditional row of gu
 # codes; without smoothing those differences are arbitrary and guided pictures break.
 SMOOTHING = 0.005
 # Few image tokens need the words, and those lie far behind: so every seventh position also names
-# the words of its caption from the state after this layer. What is learned for that serves the rest.
+# the words of its caption from the state after this layer. What that teaches serves the rest.
 RECALL_LAYER, RECALL_STRIDE, RECALL_WEIGHT = 2, 7, 0.5
 PLAIN = 0.7  # share of captions in the plainest wording, from which words are learned soonest
 N_IMAGE = SHAPE.grid ** 2
