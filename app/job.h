@@ -5,6 +5,7 @@
 #ifndef LIMNER_JOB_H
 #define LIMNER_JOB_H
 
+#include "app/input.h"
 #include "app/picture.h"
 #include "engine/engine.h"
 
@@ -19,10 +20,13 @@ void limner_propagate_engine_error(GError **error, const JanusError *engine_erro
 
 // What to paint. A plain value.
 typedef struct LimnerRequest {
-  char *prompt; // owned
+  char *prompt;       // owned
+  LimnerInput *input; // owned reference; the picture to change, or NULL
+  JanusFit fit;       // of the input
   int n_samples;
   guint64 seed; // 0 .. 2^53-1
   double cfg;
+  double image_cfg; // with an input
   double temperature;
   int top_k;
   double top_p;
@@ -37,6 +41,7 @@ guint64 limner_random_seed(void);
 typedef enum {
   LIMNER_JOB_QUEUED,
   LIMNER_JOB_LOADING,   // waiting for the model
+  LIMNER_JOB_LOOKING,   // the encoders look at the input; n-done of n-total blocks
   LIMNER_JOB_PREPARING, // the prompt is being read
   LIMNER_JOB_PAINTING,  // picture tokens
   LIMNER_JOB_FINISHING, // tokens to pixels

@@ -97,10 +97,12 @@ typedef struct JanusModelInfo {
   const char *device_name; // "CPU (AVX-512), 2 threads"
   JanusWeights weights;
   JanusDefaults defaults;
-  int image_size_px;  // side of the square picture
-  int grid;           // tokens per side
-  int n_image_tokens; // grid * grid
-  int n_codes;        // size of the VQ codebook
+  int image_size_px;     // side of the square picture
+  int min_size_px;       // least side of a fitted picture to change
+  uint8_t background[3]; // of its bars
+  int grid;              // tokens per side
+  int n_image_tokens;    // grid * grid
+  int n_codes;           // size of the VQ codebook
   int dim, n_layers, n_heads, n_kv_heads, head_dim, hidden_dim, vocab, max_positions;
   int64_t n_parameters; // of the tensors this build uses
   size_t weights_bytes; // of those tensors, as stored
@@ -116,6 +118,31 @@ void janus_model_free(JanusModel *model);
 const JanusModelInfo *janus_model_get_info(const JanusModel *model);
 const JanusTokenizer *janus_model_get_tokenizer(const JanusModel *model);
 
+// --- pictures to look at ------------------------------------------------------------------------
+
+// How a picture that is not square becomes so: grey bars, as the original does, or its middle.
+typedef enum JanusFit { JANUS_FIT_PAD, JANUS_FIT_CROP } JanusFit;
+
+// A picture to change: upright, opaque, 8-bit sRGB, rows of width_px * 3 bytes without padding, any
+// size from 1x1. Borrowed for the call that takes it.
+typedef struct JanusImage {
+  const uint8_t *rgb;
+  int width_px, height_px;
+  JanusFit fit;
+} JanusImage;
+
+// Makes a picture the square that the model sees, into rgb [size_px][size_px][3]. The longer side
+// (CROP: the shorter) becomes size_px, the other in proportion but at least min_size_px; resized as
+// Pillow's 8-bit bicubic does, bit for bit; PAD is centred on `background`. size_px, min_size_px
+// and background come from JanusModelInfo. Pure function, any thread. Fails for sizes below 1, and
+// for want of memory. Formulas: MODEL 3.1, and Pillow's Resample.c.
+bool janus_image_fit(const JanusImage *image, int size_px, int min_size_px,
+                     const uint8_t background[3], uint8_t *rgb, JanusError *error);
+
+// Picture tokens [n_image_tokens] of a picture by the VQ encoder, row-major. Waits for the device.
+bool janus_model_encode(JanusModel *model, const JanusImage *image, int32_t *tokens,
+                        JanusError *error);
+
 // --- memory -------------------------------------------------------------------------------------
 
 // Bytes a request needs, before anything is allocated.
@@ -126,23 +153,30 @@ typedef struct JanusMemory {
   size_t total_bytes;
 } JanusMemory;
 
-// For `n_samples` pictures after a prompt of n_prompt_tokens. Pure arithmetic; any thread.
-JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens);
+// For `n_samples` pictures after a prompt of n_prompt_tokens, which for an edit does not count the
+// picture's own positions. Pure arithmetic; any thread.
+JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens,
+                                  bool is_edit);
 
 // --- a run --------------------------------------------------------------------------------------
 
-// Text to image. `prompt` is borrowed for the call that takes it.
+// Text to image, or with an image an edit. Everything pointed at is borrowed for the call that
+// takes it.
 typedef struct JanusRequest {
-  const char *prompt; // UTF-8; may be empty
-  int n_samples;      // >= 1
-  uint64_t seed;      // 0 .. 2^53-1
-  double cfg;         // 1 = conditional row alone
+  const char *prompt;          // UTF-8; may be empty, but not for an edit
+  const JanusImage *image;     // the picture to change, or NULL
+  const int32_t *image_tokens; // [n_image_tokens] its tokens where they are known; NULL = encode it
+  int n_samples;               // >= 1
+  uint64_t seed;               // 0 .. 2^53-1
+  double cfg;                  // 1 = conditional rows alone
+  double image_cfg;   // edits: 0 = the row that knows the picture's tokens alone (cfg_weight2)
   double temperature; // 0 = argmax
   int top_k;          // 0 = off
   double top_p;       // 1 = off
 } JanusRequest;
 
 typedef enum JanusPhase {
+  JANUS_PHASE_LOOK,    // the encoders, for an edit; n_done of n_total blocks
   JANUS_PHASE_PREFILL, // the prompt
   JANUS_PHASE_DECODE,  // picture tokens
 } JanusPhase;
@@ -153,7 +187,8 @@ typedef struct JanusProgress {
   int n_total;
 } JanusProgress;
 
-// Called on the running thread after every prompt chunk and every token step. Returning false stops
+// Called on the running thread after every encoder block, prompt chunk and token step. Returning
+// false stops
 // the run as janus_session_cancel() does. May call janus_session_preview() and
 // janus_session_decode().
 typedef bool (*JanusProgressFunc)(const JanusProgress *progress, void *user_data);
@@ -207,7 +242,9 @@ bool janus_tokens_save(const char *path, const int32_t *const *tokens, const int
 
 // Runs the prompt and then the forced tokens (fed, not drawn; the last is not fed) and writes every
 // row's states to `out_path` as safetensors: input_ids, hidden.cond, hidden.uncond, logits.cond,
-// logits.uncond, guided, and pixels with a whole picture's tokens. `request`: prompt and cfg count.
+// logits.uncond, guided, and pixels with a whole picture's tokens; for an edit hidden.full,
+// hidden.part, hidden.uncond, logits likewise, pixel_values, siglip, aligned, vq_latent, vq_ids.
+// `request`: prompt, image, image_tokens, cfg and image_cfg count.
 bool janus_trace(JanusModel *model, const JanusRequest *request, const int32_t *tokens,
                  int n_tokens, const char *out_path, JanusError *error);
 

@@ -3,7 +3,9 @@
 #include "engine/generation.h"
 #include "engine/vq-decoder.h"
 
-JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens) {
+JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens,
+                                  bool is_edit) {
+  (void)is_edit;
   const GenerationPlan plan = generation_plan(n_samples, true);
   JanusMemory memory = {
       .weights_bytes = model->resident_bytes,

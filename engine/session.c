@@ -135,7 +135,8 @@ JanusSession *janus_session_new(JanusModel *model, const JanusRequest *request, 
   if (!janus_request_check(request, error) ||
       !janus_request_prompt(model, request->prompt, &ids, &n_prompt, error))
     return NULL;
-  const JanusMemory needed = janus_estimate_memory(model, request->n_samples, n_prompt);
+  const JanusMemory needed =
+      janus_estimate_memory(model, request->n_samples, n_prompt, request->image != NULL);
   JanusSession *session = NULL;
   if (janus_memory_check(&needed, physical_memory_bytes(), error)) {
     session = calloc(1, sizeof *session);

@@ -172,7 +172,8 @@ static void say_memory(const Options *o, JanusModel *model) {
                               &error))
     return;
   free(ids);
-  const JanusMemory memory = janus_estimate_memory(model, (int)o->n_samples, (int)n_ids + 8);
+  const JanusMemory memory =
+      janus_estimate_memory(model, (int)o->n_samples, (int)n_ids + 8, o->image != NULL);
   g_autofree char *total = cli_bytes_text(memory.total_bytes);
   g_autofree char *weights = cli_bytes_text(memory.weights_bytes);
   g_autofree char *kv = cli_bytes_text(memory.kv_bytes);

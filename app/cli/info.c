@@ -90,7 +90,7 @@ static int show_model(const CliCommon *common) {
   JanusModel *model = cli_open_model(common, &info);
   if (!model)
     return CLI_FAILED;
-  const JanusMemory memory = janus_estimate_memory(model, 1, TYPICAL_PROMPT_TOKENS);
+  const JanusMemory memory = janus_estimate_memory(model, 1, TYPICAL_PROMPT_TOKENS, false);
   if (common->json)
     print_model_json(common, info, &memory);
   else

@@ -357,7 +357,7 @@ static void test_memory(JanusModel *model) {
     const GenerationPlan plan = generation_plan(counts[i], true);
     const double kv = (double)generation_kv_bytes(model, &plan, 40);
     const double activations = (double)generation_activation_bytes(model, &plan);
-    const JanusMemory estimate = janus_estimate_memory(model, counts[i], 40);
+    const JanusMemory estimate = janus_estimate_memory(model, counts[i], 40, false);
     check(fabs((double)estimate.kv_bytes - kv) <= 0.05 * kv,
           "%d samples: caches estimated %.0f bytes, taken %.0f (bound 5 %%)", counts[i],
           (double)estimate.kv_bytes, kv);

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// A picture to change, as an immutable value: where it came from and its upright sRGB pixels.
+#ifndef LIMNER_INPUT_H
+#define LIMNER_INPUT_H
+
+#include "app/picture.h"
+#include "engine/engine.h"
+
+// Reference counted; any thread.
+typedef struct LimnerInput LimnerInput;
+
+#define LIMNER_TYPE_INPUT (limner_input_get_type())
+GType limner_input_get_type(void);
+
+// Decodes a picture file of any kind that GdkPixbuf's loaders know: the first frame, turned by its
+// EXIF orientation, converted to sRGB by its colour profile, flattened over white. `name` is what a
+// person calls it ("photo.jpg") and goes into messages. One sentence in `error`. Blocks; any
+// thread.
+LimnerInput *limner_input_new_from_bytes(GBytes *file, const char *name, GError **error);
+// The same from a path; the name is the path.
+LimnerInput *limner_input_load(const char *path, GError **error);
+// A picture of our own, or pixels from the clipboard. `sha256` NULL = that of the file that
+// limner_picture_dup_png() makes of it.
+LimnerInput *limner_input_new_from_picture(LimnerPicture *picture, const char *name,
+                                           const char *sha256);
+LimnerInput *limner_input_ref(LimnerInput *input);
+void limner_input_unref(LimnerInput *input);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LimnerInput, limner_input_unref)
+
+LimnerPicture *limner_input_get_picture(const LimnerInput *input); // borrowed; its own size
+const char *limner_input_get_name(const LimnerInput *input);
+const char *limner_input_get_sha256(const LimnerInput *input); // of the file, lower-case hex
+
+// The square that a model sees of it (see janus_image_fit()). `info` NULL = the original's 384.
+// Blocks a little; any thread.
+LimnerPicture *limner_input_dup_seen(LimnerInput *input, JanusFit fit, const JanusModelInfo *info,
+                                     GError **error);
+
+#endif

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// How a picture was made, as it travels in its file: a `parameters` text that other people's tools
+// read, and a `limner` JSON with everything needed to make it again.
+#ifndef LIMNER_RECIPE_H
+#define LIMNER_RECIPE_H
+
+#include "app/job.h"
+
+// A plain value; fields owned.
+typedef struct LimnerRecipe {
+  char *model;           // the model's name
+  char *weights;         // "f32"
+  char *device;          // "cpu": results repeat on one device
+  char *input_sha256;    // of the picture that was changed; NULL for text to image
+  LimnerRequest request; // without its input
+  guint sample;          // index within the request
+  gint32 *tokens;        // [n_tokens] the picture's own
+  int n_tokens;
+} LimnerRecipe;
+
+// From a finished sample and the model that made it. Owned.
+LimnerRecipe *limner_recipe_new(LimnerSample *sample, const JanusModelInfo *info);
+void limner_recipe_free(LimnerRecipe *recipe);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(LimnerRecipe, limner_recipe_free)
+
+// The two chunks' texts. Owned. No date, duration, path or host name.
+char *limner_recipe_dup_parameters(const LimnerRecipe *recipe);
+char *limner_recipe_dup_json(const LimnerRecipe *recipe);
+// Back from the JSON; one sentence in `error` when it is none or of a later format.
+LimnerRecipe *limner_recipe_parse(const char *json, GError **error);
+
+// Reads a PNG's `limner` and `parameters` texts (owned; NULL where absent). FALSE when the file is
+// no readable PNG.
+gboolean limner_recipe_read_chunks(const char *path, char **json, char **parameters,
+                                   GError **error);
+
+#endif
