@@ -47,6 +47,7 @@ G_DEFINE_FINAL_TYPE(LimnerJob, limner_job, G_TYPE_OBJECT)
 G_DEFINE_ENUM_TYPE(LimnerJobState, limner_job_state,
                    G_DEFINE_ENUM_VALUE(LIMNER_JOB_QUEUED, "queued"),
                    G_DEFINE_ENUM_VALUE(LIMNER_JOB_LOADING, "loading"),
+                   G_DEFINE_ENUM_VALUE(LIMNER_JOB_LOOKING, "looking"),
                    G_DEFINE_ENUM_VALUE(LIMNER_JOB_PREPARING, "preparing"),
                    G_DEFINE_ENUM_VALUE(LIMNER_JOB_PAINTING, "painting"),
                    G_DEFINE_ENUM_VALUE(LIMNER_JOB_FINISHING, "finishing"),

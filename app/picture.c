@@ -2,11 +2,15 @@
 // Pictures as shared pixels, and as PNG files.
 #include "app/picture.h"
 
+#include "app/png-text.h"
+
 #include <gdk-pixbuf/gdk-pixbuf.h>
 
 struct LimnerPicture {
   gatomicrefcount ref_count;
   GBytes *rgb;
+  char *parameters;
+  char *recipe;
   int width_px;
   int height_px;
 };
@@ -24,6 +28,16 @@ LimnerPicture *limner_picture_new(GBytes *rgb, int width_px, int height_px) {
   return picture;
 }
 
+LimnerPicture *limner_picture_new_with_texts(GBytes *rgb, int width_px, int height_px,
+                                             const char *parameters, const char *recipe) {
+  LimnerPicture *picture = limner_picture_new(rgb, width_px, height_px);
+  if (picture) {
+    picture->parameters = g_strdup(parameters);
+    picture->recipe = g_strdup(recipe);
+  }
+  return picture;
+}
+
 LimnerPicture *limner_picture_ref(LimnerPicture *picture) {
   g_atomic_ref_count_inc(&picture->ref_count);
   return picture;
@@ -33,6 +47,8 @@ void limner_picture_unref(LimnerPicture *picture) {
   if (!g_atomic_ref_count_dec(&picture->ref_count))
     return;
   g_bytes_unref(picture->rgb);
+  g_free(picture->parameters);
+  g_free(picture->recipe);
   g_free(picture);
 }
 
@@ -48,6 +64,25 @@ int limner_picture_get_height(const LimnerPicture *picture) {
   return picture->height_px;
 }
 
+const char *limner_picture_get_parameters(const LimnerPicture *picture) {
+  return picture->parameters;
+}
+
+const char *limner_picture_get_recipe(const LimnerPicture *picture) {
+  return picture->recipe;
+}
+
+// --- PNG files -----------------------------------------------------------------------------------
+
+// Adds a text when there is one.
+static void add_text(GBytes **png, const char *keyword, const char *text, gboolean always_utf8) {
+  if (!text)
+    return;
+  GBytes *with_text = limner_png_text_add(*png, keyword, text, always_utf8);
+  g_bytes_unref(*png);
+  *png = with_text;
+}
+
 GBytes *limner_picture_dup_png(LimnerPicture *picture, GError **error) {
   g_autoptr(GdkPixbuf) pixbuf =
       gdk_pixbuf_new_from_bytes(picture->rgb, GDK_COLORSPACE_RGB, FALSE, 8, picture->width_px,
@@ -57,7 +92,10 @@ GBytes *limner_picture_dup_png(LimnerPicture *picture, GError **error) {
   // A fixed compression level: the bytes of a file are a function of its pixels.
   if (!gdk_pixbuf_save_to_buffer(pixbuf, &data, &n_bytes, "png", error, "compression", "6", NULL))
     return NULL;
-  return g_bytes_new_take(data, n_bytes);
+  GBytes *png = g_bytes_new_take(data, n_bytes);
+  add_text(&png, "parameters", picture->parameters, FALSE);
+  add_text(&png, "limner", picture->recipe, TRUE);
+  return png;
 }
 
 // The file that `path` stands for: a symbolic link is followed, so that renaming replaces what it

@@ -18,8 +18,10 @@ typedef struct LimnerRecipe {
   int n_tokens;
 } LimnerRecipe;
 
-// From a finished sample and the model that made it. Owned.
-LimnerRecipe *limner_recipe_new(LimnerSample *sample, const JanusModelInfo *info);
+// Of sample `sample` of a request, whose picture has these tokens, and the model that made it. The
+// request's input is named by its SHA-256. Blocks a little when that is not known yet; any thread.
+LimnerRecipe *limner_recipe_new(const LimnerRequest *request, guint sample, const gint32 *tokens,
+                                int n_tokens, const JanusModelInfo *info);
 void limner_recipe_free(LimnerRecipe *recipe);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LimnerRecipe, limner_recipe_free)
 
