@@ -29,7 +29,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LimnerInput, limner_input_unref)
 
 LimnerPicture *limner_input_get_picture(const LimnerInput *input); // borrowed; its own size
 const char *limner_input_get_name(const LimnerInput *input);
-const char *limner_input_get_sha256(const LimnerInput *input); // of the file, lower-case hex
+// Of the file, lower-case hex; borrowed. Blocks a little the first time for a picture of our own.
+// Any thread.
+const char *limner_input_get_sha256(LimnerInput *input);
 
 // The square that a model sees of it (see janus_image_fit()). `info` NULL = the original's 384.
 // Blocks a little; any thread.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Running a job with an opened model: tokens, previews while they come, and the final pictures.
 #include "app/job-private.h"
+#include "app/recipe.h"
 
 #include <string.h>
 
@@ -139,18 +140,36 @@ static void start_painting(Run *run) {
   limner_job_report_state(run->job, LIMNER_JOB_PAINTING);
 }
 
+// Blocks of the encoders, or positions of the prompt.
+static void report_part(Run *run, LimnerJobState state, const JanusProgress *progress) {
+  limner_job_report_progress(run->job, (guint)progress->n_done, (guint)progress->n_total, 0, -1);
+  limner_job_report_state(run->job, state);
+}
+
+static void paint_step(Run *run, const JanusProgress *progress) {
+  if (run->start_us == 0)
+    start_painting(run);
+  mark(run, progress->n_done);
+  report_speed(run, progress->n_done, progress->n_total);
+  if (limner_job_get_shows_growth(run->job))
+    show_rows(run, progress->n_done);
+}
+
 static bool on_progress(const JanusProgress *progress, void *data) {
   Run *run = data;
-  const gboolean is_prompt = progress->phase == JANUS_PHASE_PREFILL;
-  if (is_prompt && progress->n_done < progress->n_total)
-    limner_job_report_progress(run->job, (guint)progress->n_done, (guint)progress->n_total, 0, -1);
-  else if (run->start_us == 0)
-    start_painting(run);
-  if (!is_prompt) {
-    mark(run, progress->n_done);
-    report_speed(run, progress->n_done, progress->n_total);
-    if (limner_job_get_shows_growth(run->job))
-      show_rows(run, progress->n_done);
+  switch (progress->phase) {
+  case JANUS_PHASE_LOOK:
+    report_part(run, LIMNER_JOB_LOOKING, progress);
+    break;
+  case JANUS_PHASE_PREFILL:
+    if (progress->n_done < progress->n_total)
+      report_part(run, LIMNER_JOB_PREPARING, progress);
+    else if (run->start_us == 0)
+      start_painting(run);
+    break;
+  case JANUS_PHASE_DECODE:
+    paint_step(run, progress);
+    break;
   }
   return !g_cancellable_is_cancelled(limner_job_get_cancellable(run->job));
 }
@@ -166,13 +185,23 @@ static void report_tokens(Run *run) {
   }
 }
 
+// The picture in `scratch` with what made it.
+static LimnerPicture *new_final_picture(Run *run, int sample) {
+  int n_tokens = 0;
+  const int32_t *tokens = janus_session_get_tokens(run->session, sample, &n_tokens);
+  g_autoptr(LimnerRecipe) recipe =
+      limner_recipe_new(run->request, (guint)sample, tokens, n_tokens, run->info);
+  g_autoptr(GBytes) bytes = g_bytes_new(run->scratch, run->picture_bytes);
+  return limner_recipe_dup_picture(recipe, bytes);
+}
+
 static gboolean finish_sample(Run *run, int sample, JanusError *error) {
   const gint64 start_us = g_get_monotonic_time();
   if (!janus_session_decode(run->session, sample, run->scratch, error))
     return FALSE;
   const double seconds = seconds_since(start_us);
   limner_job_set_decode_seconds(run->job, seconds);
-  SampleUpdate update = {.picture = new_picture(run, run->scratch),
+  SampleUpdate update = {.picture = new_final_picture(run, sample),
                          .n_rows = (guint)run->info->grid,
                          .grid = (guint)run->info->grid,
                          .finished = TRUE};
@@ -196,11 +225,21 @@ static gboolean paint_and_finish(Run *run, JanusError *error) {
   return TRUE;
 }
 
-static JanusRequest engine_request(const LimnerRequest *request) {
+static JanusImage engine_image(const LimnerRequest *request) {
+  LimnerPicture *picture = limner_input_get_picture(request->input);
+  return (JanusImage){.rgb = g_bytes_get_data(limner_picture_get_bytes(picture), NULL),
+                      .width_px = limner_picture_get_width(picture),
+                      .height_px = limner_picture_get_height(picture),
+                      .fit = request->fit};
+}
+
+static JanusRequest engine_request(const LimnerRequest *request, const JanusImage *image) {
   return (JanusRequest){.prompt = request->prompt ? request->prompt : "",
+                        .image = image,
                         .n_samples = request->n_samples,
                         .seed = request->seed,
                         .cfg = request->cfg,
+                        .image_cfg = request->image_cfg,
                         .temperature = request->temperature,
                         .top_k = request->top_k,
                         .top_p = request->top_p};
@@ -213,7 +252,8 @@ static void on_cancelled(GCancellable *cancellable, gpointer session) {
 static gboolean run_session(LimnerJob *job, JanusModel *model, JanusError *error) {
   const LimnerRequest *request = limner_job_get_request(job);
   const JanusModelInfo *info = janus_model_get_info(model);
-  const JanusRequest wanted = engine_request(request);
+  const JanusImage image = request->input ? engine_image(request) : (JanusImage){0};
+  const JanusRequest wanted = engine_request(request, request->input ? &image : NULL);
   JanusSession *session = janus_session_new(model, &wanted, error);
   if (!session)
     return FALSE;
@@ -241,7 +281,8 @@ gboolean limner_job_run(LimnerJob *self, JanusModel *model, GError **error) {
   g_autoptr(GError) local_error = NULL;
   if (limner_job_claim(self)) {
     JanusError engine_error = {0};
-    limner_job_report_state(self, LIMNER_JOB_PREPARING);
+    const gboolean is_edit = limner_job_get_request(self)->input != NULL;
+    limner_job_report_state(self, is_edit ? LIMNER_JOB_LOOKING : LIMNER_JOB_PREPARING);
     if (!run_session(self, model, &engine_error))
       limner_propagate_engine_error(&local_error, &engine_error);
   } else {

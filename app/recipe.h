@@ -8,12 +8,15 @@
 
 // A plain value; fields owned.
 typedef struct LimnerRecipe {
+  char *program;         // "Limner 0.1.0"
   char *model;           // the model's name
   char *weights;         // "f32"
   char *device;          // "cpu": results repeat on one device
-  char *input_sha256;    // of the picture that was changed; NULL for text to image
-  LimnerRequest request; // without its input
+  char *input_sha256;    // of the picture that was changed; NULL = there was none
+  LimnerRequest request; // without its input; prompt NULL = tokens from elsewhere were decoded.
+                         // n_samples is not told in files, for no sample depends on it: the least
   guint sample;          // index within the request
+  int size_px;           // side of the picture
   gint32 *tokens;        // [n_tokens] the picture's own
   int n_tokens;
 } LimnerRecipe;
@@ -25,10 +28,18 @@ LimnerRecipe *limner_recipe_new(const LimnerRequest *request, guint sample, cons
 void limner_recipe_free(LimnerRecipe *recipe);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LimnerRecipe, limner_recipe_free)
 
-// The two chunks' texts. Owned. No date, duration, path or host name.
+// "text-to-image", "edit" or "tokens".
+const char *limner_recipe_get_kind(const LimnerRecipe *recipe);
+
+// The picture that was made, with the two texts. Owned.
+LimnerPicture *limner_recipe_dup_picture(const LimnerRecipe *recipe, GBytes *rgb);
+
+// The two chunks' texts: the prompt and a line of "Key: value, ..." as AUTOMATIC1111 writes it, and
+// one JSON object in one line. Owned. No date, duration, path or host name.
 char *limner_recipe_dup_parameters(const LimnerRecipe *recipe);
 char *limner_recipe_dup_json(const LimnerRecipe *recipe);
-// Back from the JSON; one sentence in `error` when it is none or of a later format.
+// Back from the JSON; one sentence in `error` when it is none, is of a later format or holds values
+// out of range. Members that are not known are passed over.
 LimnerRecipe *limner_recipe_parse(const char *json, GError **error);
 
 // Reads a PNG's `limner` and `parameters` texts (owned; NULL where absent). FALSE when the file is
