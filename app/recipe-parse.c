@@ -112,6 +112,7 @@ static LimnerRecipe *read_recipe(Reader *reader) {
   recipe->model = read_text(reader, "model");
   recipe->weights = read_text(reader, "weights");
   recipe->device = read_text(reader, "device");
+  recipe->request.n_samples = 1;
   recipe->size_px = (int)read_integer(reader, "size", 1, MAX_SIZE_PX);
   const char *kind = json_string_value(json_object_get(reader->object, "kind"));
   if (g_strcmp0(kind, "tokens") != 0)

@@ -93,6 +93,13 @@ char *cli_bytes_text(gsize n_bytes) {
   return g_strconcat(text, is_large ? " GB" : " MB", NULL);
 }
 
+void cli_print_tokens(const gint32 *tokens, gsize n_tokens) {
+  printf("{\"tokens\": [");
+  for (gsize i = 0; i < n_tokens; i++)
+    printf("%s%d", i ? ", " : "", tokens[i]);
+  printf("]}\n");
+}
+
 void cli_print_file(const CliCommon *common, const char *path) {
   g_autofree char *quoted = cli_json_text(path);
   if (common->json)
@@ -114,4 +121,31 @@ static void on_interrupt(int signal_number) {
 void cli_exit_on_interrupt(void) {
   struct sigaction action = {.sa_handler = on_interrupt};
   sigaction(SIGINT, &action, NULL);
+}
+
+static gpointer wait_for_interrupt(gpointer data) {
+  g_autofree char *path = data;
+  sigset_t interrupts;
+  int signal_number = 0;
+  sigemptyset(&interrupts);
+  sigaddset(&interrupts, SIGINT);
+  while (sigwait(&interrupts, &signal_number) != 0)
+    continue;
+  g_unlink(path);
+  _exit(CLI_INTERRUPTED);
+}
+
+void cli_exit_on_interrupt_without(const char *path) {
+  sigset_t interrupts;
+  sigemptyset(&interrupts);
+  sigaddset(&interrupts, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &interrupts, NULL); // here, and in every thread made later
+  g_thread_unref(g_thread_new("interrupt", wait_for_interrupt, g_strdup(path)));
+}
+
+gboolean cli_save_picture(LimnerPicture *picture, const char *path, GError **error) {
+  signal(SIGINT, SIG_IGN); // for all threads, while a temporary file may lie there
+  const gboolean ok = limner_picture_save_png(picture, path, error);
+  cli_exit_on_interrupt();
+  return ok;
 }

@@ -9,9 +9,12 @@
 // The subcommands: arguments after their name; the exit status.
 int cli_generate(int argc, char **argv);
 int cli_tokenize(int argc, char **argv);
+int cli_encode(int argc, char **argv);
 int cli_decode(int argc, char **argv);
 int cli_info(int argc, char **argv);
 int cli_trace(int argc, char **argv);
+// info's other half: what a saved picture carries.
+int cli_info_picture(const CliCommon *common, const char *path);
 
 // Opens what --model, --device, --weights and --threads say; verbose lines to stderr. NULL after
 // one line on stderr. `info` receives borrowed facts and may be NULL.
@@ -20,6 +23,9 @@ JanusModel *cli_open_model(const CliCommon *common, const JanusModelInfo **info)
 // One line on stderr for an engine error or a GError; returns CLI_FAILED.
 int cli_fail_engine(const JanusError *error);
 int cli_fail_error(const GError *error);
+
+// {"tokens": [...]} in one line.
+void cli_print_tokens(const gint32 *tokens, gsize n_tokens);
 
 // FALSE after one line on stderr when no file can be written at `path`: its folder is missing or
 // read-only, or something that is no file is there. Asked before work that would be lost.
@@ -39,5 +45,9 @@ int cli_finish(int status);
 
 // SIGINT ends the process at once with status 130.
 void cli_exit_on_interrupt(void);
+// The same, and the file at `path` goes if there is one then. Before any thread is made.
+void cli_exit_on_interrupt_without(const char *path);
+// Saves a picture under the first of these; SIGINT comes too late for the moment it takes.
+gboolean cli_save_picture(LimnerPicture *picture, const char *path, GError **error);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // limner-cli decode: a token file's picture as a PNG.
 #include "app/cli/common.h"
+#include "app/recipe.h"
 
 #include <stdlib.h>
 
@@ -30,13 +31,15 @@ static int parse(Options *o, int argc, char **argv) {
 
 static LimnerPicture *decode(JanusModel *model, const int32_t *tokens, int n_tokens,
                              JanusError *error) {
-  const int size_px = janus_model_get_info(model)->image_size_px;
-  const gsize n_bytes = (gsize)size_px * (gsize)size_px * 3;
+  const JanusModelInfo *info = janus_model_get_info(model);
+  const gsize n_bytes = (gsize)info->image_size_px * (gsize)info->image_size_px * 3;
   guint8 *rgb = g_malloc(n_bytes);
   g_autoptr(GBytes) bytes = g_bytes_new_take(rgb, n_bytes);
   if (!janus_model_decode(model, tokens, n_tokens, rgb, error))
     return NULL;
-  return limner_picture_new(bytes, size_px, size_px);
+  const LimnerRequest nothing_asked = {0};
+  g_autoptr(LimnerRecipe) recipe = limner_recipe_new(&nothing_asked, 0, tokens, n_tokens, info);
+  return limner_recipe_dup_picture(recipe, bytes);
 }
 
 static int decode_file(const Options *o, JanusModel *model) {
@@ -50,7 +53,7 @@ static int decode_file(const Options *o, JanusModel *model) {
   if (!picture)
     return cli_fail_engine(&engine_error);
   g_autoptr(GError) error = NULL;
-  if (!limner_picture_save_png(picture, o->out, &error))
+  if (!cli_save_picture(picture, o->out, &error))
     return cli_fail_error(error);
   cli_print_file(&o->common, o->out);
   return CLI_DONE;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // limner-cli generate: a prompt in, PNG files out.
 #include "app/cli/common.h"
+#include "app/cli/edit.h"
 #include "app/cli/output.h"
 #include "app/cli/watch.h"
 
@@ -18,15 +19,13 @@ typedef struct Options {
   guint64 n_samples, seed, top_k;
   double cfg, temperature, top_p; // NAN: the model's default
   gboolean has_seed;
-  // of a later build
-  const char *image, *fit;
-  double image_cfg;
-  gboolean has_image_cfg;
+  CliEdit edit;
 } Options;
 
 static int parse(Options *o, int argc, char **argv) {
   const CliOption options[] = {
-      {"--prompt", CLI_TEXT, &o->prompt, .argument = "TEXT", .help = "what to paint"},
+      {"--prompt", CLI_TEXT, &o->prompt, .argument = "TEXT",
+       .help = "what to paint, or what to change in --image"},
       {"--samples", CLI_INTEGER, &o->n_samples, 1, MAX_SAMPLES, .argument = "N",
        .help = "how many pictures (1)"},
       {"--seed", CLI_INTEGER, &o->seed, 0, (double)MAX_SEED, .argument = "S",
@@ -43,17 +42,15 @@ static int parse(Options *o, int argc, char **argv) {
        .help = "where to write (the current folder)"},
       {"--tokens-out", CLI_TEXT, &o->tokens_out, .argument = "FILE.json",
        .help = "write the pictures' tokens too"},
-      {"--image", CLI_TEXT, &o->image, .argument = "FILE", .once = TRUE,
-       .help = "a picture to change (not in this build)"},
-      {"--image-cfg", CLI_NUMBER, &o->image_cfg, 0, 1000, .argument = "X",
-       .help = "freedom to redraw (not in this build)", .is_given = &o->has_image_cfg},
-      {"--fit", CLI_CHOICE, &o->fit, .argument = "pad|crop", .choices = "pad|crop",
-       .help = "how the picture is made square (not in this build)"},
+      CLI_EDIT_IMAGE(&o->edit),
+      CLI_EDIT_IMAGE_CFG(&o->edit),
+      CLI_EDIT_FIT(&o->edit),
   };
   const CliCommand command = {
       .name = "generate",
       .usage = "--prompt TEXT [OPTIONS]",
-      .about = "Paints pictures from a prompt and prints the paths of the PNG files.",
+      .about = "Paints pictures from a prompt, or changes one as it says; prints the PNG files' "
+               "paths.",
       .options = options,
       .n_options = G_N_ELEMENTS(options),
       .common = &o->common,
@@ -64,26 +61,27 @@ static int parse(Options *o, int argc, char **argv) {
 static int check(const Options *o) {
   if (!o->prompt)
     return cli_fail(CLI_USAGE, "--prompt: expected a text to paint, found no such option");
-  if (o->has_image_cfg && !o->image)
-    return cli_fail(CLI_USAGE, "--image-cfg: expected --image beside it, found none");
-  if (o->image)
-    return cli_fail(CLI_FAILED, "--image %s: editing a picture is not in this build", o->image);
-  if (o->fit)
-    return cli_fail(CLI_FAILED, "--fit %s: editing a picture is not in this build", o->fit);
+  const int status = cli_edit_check(&o->edit, o->prompt);
+  if (status != CLI_GO_ON)
+    return status;
   if (o->tokens_out && !cli_can_write("--tokens-out", o->tokens_out))
     return CLI_FAILED;
   return CLI_GO_ON;
 }
 
-static LimnerRequest request_from(const Options *o, const JanusDefaults *defaults) {
-  return (LimnerRequest){.prompt = (char *)o->prompt,
-                         .n_samples = (int)o->n_samples,
-                         .seed = o->seed,
-                         .cfg = isnan(o->cfg) ? defaults->cfg : o->cfg,
-                         .temperature =
-                             isnan(o->temperature) ? defaults->temperature : o->temperature,
-                         .top_k = (int)o->top_k,
-                         .top_p = o->top_p};
+static LimnerRequest request_from(const Options *o, LimnerInput *input,
+                                  const JanusDefaults *defaults) {
+  return (LimnerRequest){
+      .prompt = (char *)o->prompt,
+      .input = input,
+      .fit = cli_edit_get_fit(&o->edit),
+      .n_samples = (int)o->n_samples,
+      .seed = o->seed,
+      .cfg = isnan(o->cfg) ? defaults->cfg : o->cfg,
+      .image_cfg = isnan(o->edit.image_cfg) ? defaults->image_cfg : o->edit.image_cfg,
+      .temperature = isnan(o->temperature) ? defaults->temperature : o->temperature,
+      .top_k = (int)o->top_k,
+      .top_p = o->top_p};
 }
 
 // --- results -------------------------------------------------------------------------------------
@@ -126,9 +124,10 @@ static int save_pictures(const CliOutput *output, CliInterrupt *interrupt, GPtrA
 static void print_json(const Options *o, const JanusModelInfo *info, GPtrArray *paths) {
   g_autofree char *model = cli_json_text(o->common.model);
   g_autofree char *device = cli_json_text(info->device);
-  printf("{\"seed\": %" G_GUINT64_FORMAT ", \"kind\": \"text-to-image\", \"model\": %s, "
+  printf("{\"seed\": %" G_GUINT64_FORMAT ", \"kind\": \"%s\", \"model\": %s, "
          "\"device\": %s, \"weights\": \"%s\", \"samples\": [",
-         o->seed, model, device, janus_weights_text(info->weights));
+         o->seed, o->edit.image ? "edit" : "text-to-image", model, device,
+         janus_weights_text(info->weights));
   for (guint i = 0; i < paths->len; i++) {
     g_autofree char *path = cli_json_text(paths->pdata[i]);
     printf("%s{\"index\": %u, \"file\": %s}", i ? ", " : "", i, path);
@@ -173,7 +172,7 @@ static void say_memory(const Options *o, JanusModel *model) {
     return;
   free(ids);
   const JanusMemory memory =
-      janus_estimate_memory(model, (int)o->n_samples, (int)n_ids + 8, o->image != NULL);
+      janus_estimate_memory(model, (int)o->n_samples, (int)n_ids + 8, o->edit.image != NULL);
   g_autofree char *total = cli_bytes_text(memory.total_bytes);
   g_autofree char *weights = cli_bytes_text(memory.weights_bytes);
   g_autofree char *kv = cli_bytes_text(memory.kv_bytes);
@@ -183,14 +182,14 @@ static void say_memory(const Options *o, JanusModel *model) {
   fprintf(stderr, "seed: %" G_GUINT64_FORMAT "\n", o->seed);
 }
 
-static int generate(const Options *o, const CliOutput *output) {
+static int generate(const Options *o, LimnerInput *input, const CliOutput *output) {
   const JanusModelInfo *info = NULL;
   JanusModel *model = cli_open_model(&o->common, &info);
   if (!model)
     return CLI_FAILED;
   if (o->common.verbose)
     say_memory(o, model);
-  const LimnerRequest request = request_from(o, &info->defaults);
+  const LimnerRequest request = request_from(o, input, &info->defaults);
   g_autoptr(LimnerJob) job = limner_job_new(&request);
   limner_job_set_shows_growth(job, FALSE); // nobody is looking
   CliInterrupt interrupt;
@@ -203,7 +202,7 @@ static int generate(const Options *o, const CliOutput *output) {
 }
 
 int cli_generate(int argc, char **argv) {
-  Options o = {.common = CLI_COMMON_DEFAULT, .n_samples = 1};
+  Options o = {.common = CLI_COMMON_DEFAULT, .n_samples = 1, .edit = CLI_EDIT_DEFAULT};
   o.cfg = o.temperature = NAN;
   o.top_p = 1;
   int status = parse(&o, argc, argv);
@@ -214,9 +213,12 @@ int cli_generate(int argc, char **argv) {
   if (!o.has_seed)
     o.seed = limner_random_seed();
   cli_exit_on_interrupt();
+  g_autoptr(LimnerInput) input = NULL;
+  if (!cli_edit_load(&o.edit, &input))
+    return CLI_FAILED;
   CliOutput output;
-  status = cli_output_init(&output, o.out, (int)o.n_samples, o.seed) ? generate(&o, &output)
-                                                                     : CLI_FAILED;
+  const gboolean can_write = cli_output_init(&output, o.out, (int)o.n_samples, o.seed);
+  status = can_write ? generate(&o, input, &output) : CLI_FAILED;
   cli_output_clear(&output);
   return status;
 }

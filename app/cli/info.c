@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// limner-cli info: what a model is and needs, or what a saved picture carries.
+// limner-cli info: what a model is and needs.
 #include "app/cli/common.h"
 
-#include <gdk-pixbuf/gdk-pixbuf.h>
 #include <stdio.h>
 
 // Prompt length for the estimate.
@@ -99,25 +98,6 @@ static int show_model(const CliCommon *common) {
   return CLI_DONE;
 }
 
-// --- a picture -----------------------------------------------------------------------------------
-
-static int show_picture(const CliCommon *common, const char *path) {
-  g_autoptr(GError) error = NULL;
-  g_autoptr(GdkPixbuf) pixbuf = gdk_pixbuf_new_from_file(path, &error);
-  if (!pixbuf)
-    return cli_fail(CLI_FAILED, "%s: expected a picture, found: %s", path, error->message);
-  const char *parameters = gdk_pixbuf_get_option(pixbuf, "tEXt::parameters");
-  const int width = gdk_pixbuf_get_width(pixbuf), height = gdk_pixbuf_get_height(pixbuf);
-  g_autofree char *file = cli_json_text(path), *text = cli_json_text(parameters);
-  if (common->json)
-    printf("{\"file\": %s, \"width\": %d, \"height\": %d, \"parameters\": %s}\n", file, width,
-           height, text);
-  else
-    printf("%s: %d x %d px\n%s\n", path, width, height,
-           parameters ? parameters : "carries no recipe");
-  return CLI_DONE;
-}
-
 int cli_info(int argc, char **argv) {
   CliCommon common = CLI_COMMON_DEFAULT;
   const char *path = NULL;
@@ -133,5 +113,5 @@ int cli_info(int argc, char **argv) {
   const int status = cli_parse(&command, argc, argv);
   if (status != CLI_GO_ON)
     return status;
-  return path ? show_picture(&common, path) : show_model(&common);
+  return path ? cli_info_picture(&common, path) : show_model(&common);
 }

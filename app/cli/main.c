@@ -13,20 +13,20 @@ typedef struct Subcommand {
 } Subcommand;
 
 static const Subcommand subcommands[] = {
-    {"generate", cli_generate, "paint pictures from a prompt"},
+    {"generate", cli_generate, "paint pictures from a prompt, or change one"},
     {"tokenize", cli_tokenize, "a text as token ids"},
+    {"encode", NULL, "a picture as picture tokens (not in this build)"},
     {"decode", cli_decode, "picture tokens as a PNG file"},
     {"trace", cli_trace, "the model's inner states for given tokens"},
     {"info", cli_info, "a model, the devices and the memory needed; or what a picture carries"},
     {"describe", NULL, "answer a question about a picture (not in this build)"},
-    {"encode", NULL, "a picture as tokens (not in this build)"},
     {"replay", NULL, "make a saved picture again (not in this build)"},
     {"bench", NULL, "measure speed (not in this build)"},
 };
 
 static int print_help(void) {
   printf("Usage: limner-cli SUBCOMMAND [OPTIONS]\n"
-         "Paints pictures with Janus models.\n\n");
+         "Paints and edits pictures with Janus models.\n\n");
   for (gsize i = 0; i < G_N_ELEMENTS(subcommands); i++)
     printf("  %-10s %s\n", subcommands[i].name, subcommands[i].about);
   printf("\n\"limner-cli SUBCOMMAND --help\" lists a subcommand's options.\n");

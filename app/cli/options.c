@@ -128,18 +128,29 @@ static const CliOption *find(const CliOption *options, guint n, const char *name
   return NULL;
 }
 
-static void print_options(const CliOption *options, guint n) {
-  for (guint i = 0; i < n; i++) {
-    g_autofree char *left = g_strjoin(" ", options[i].name, options[i].argument, NULL);
-    printf("  %-32s %s\n", left, options[i].help);
-  }
+// One row of the help; `width` letters are for what stands left.
+static void print_row(int width, const char *name, const char *argument, const char *help) {
+  g_autofree char *left = g_strjoin(" ", name, argument, NULL);
+  printf("  %-*s  %s\n", width, left, help);
+}
+
+static int widest(const CliOption *options, guint n) {
+  gsize width = 0;
+  for (guint i = 0; i < n; i++)
+    width = MAX(width, strlen(options[i].name) +
+                           (options[i].argument ? strlen(options[i].argument) + 1 : 0));
+  return (int)width;
 }
 
 static int print_help(const CliCommand *command, const CliOption *common, guint n_common) {
+  const int width = MAX(widest(command->options, command->n_options), widest(common, n_common));
   printf("Usage: limner-cli %s %s\n%s\n\n", command->name, command->usage, command->about);
-  print_options(command->options, command->n_options);
-  print_options(common, n_common);
-  printf("  %-32s %s\n", "--help", "this text");
+  for (guint i = 0; i < command->n_options; i++)
+    print_row(width, command->options[i].name, command->options[i].argument,
+              command->options[i].help);
+  for (guint i = 0; i < n_common; i++)
+    print_row(width, common[i].name, common[i].argument, common[i].help);
+  print_row(width, "--help", NULL, "this text");
   return CLI_DONE;
 }
 

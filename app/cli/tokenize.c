@@ -8,11 +8,13 @@
 #include <string.h>
 
 static void print_ids(const int32_t *ids, size_t n_ids, gboolean json) {
-  if (json)
-    printf("{\"tokens\": [");
+  if (json) {
+    cli_print_tokens(ids, n_ids);
+    return;
+  }
   for (size_t i = 0; i < n_ids; i++)
-    printf("%s%d", i == 0 ? "" : json ? ", " : " ", ids[i]);
-  printf("%s\n", json ? "]}" : "");
+    printf("%s%d", i ? " " : "", ids[i]);
+  printf("\n");
 }
 
 int cli_tokenize(int argc, char **argv) {

@@ -53,6 +53,9 @@ static char *dup_progress(LimnerJob *job) {
   const double left = limner_job_get_seconds_left(job);
   g_autofree char *rest = left >= 0 ? g_strdup_printf(", %.0f s left", left) : g_strdup("");
   switch (limner_job_get_state(job)) {
+  case LIMNER_JOB_LOOKING:
+    return g_strdup_printf("looking at the picture, %u of %u blocks", limner_job_get_n_done(job),
+                           limner_job_get_n_total(job));
   case LIMNER_JOB_PREPARING:
     return g_strdup("reading the prompt");
   case LIMNER_JOB_PAINTING:
@@ -84,7 +87,10 @@ static void on_notify(LimnerJob *job, GParamSpec *pspec, Watch *watch) {
 }
 
 static void say_timings(LimnerJob *job) {
-  fprintf(stderr, "time: prompt %.2f s, painting %.2f s, finishing %.2f s\n",
+  fprintf(stderr, "time: ");
+  if (limner_job_get_request(job)->input)
+    fprintf(stderr, "looking %.2f s, ", limner_job_get_state_seconds(job, LIMNER_JOB_LOOKING));
+  fprintf(stderr, "prompt %.2f s, painting %.2f s, finishing %.2f s\n",
           limner_job_get_state_seconds(job, LIMNER_JOB_PREPARING),
           limner_job_get_state_seconds(job, LIMNER_JOB_PAINTING),
           limner_job_get_state_seconds(job, LIMNER_JOB_FINISHING));
