@@ -93,22 +93,27 @@ static void append_parameter_number(GString *line, const char *key, double numbe
   append_parameter(line, key, text);
 }
 
+static void append_parameter_integer(GString *line, const char *key, guint64 number) {
+  g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, number);
+  append_parameter(line, key, text);
+}
+
 static void append_drawing(GString *line, const LimnerRecipe *recipe) {
   const LimnerRequest *request = &recipe->request;
   append_parameter_number(line, "CFG scale", request->cfg);
   if (recipe->input_sha256)
     append_parameter_number(line, "Image CFG scale", request->image_cfg);
-  append_parameter_number(line, "Seed", (double)request->seed);
-  append_parameter_number(line, "Sample", recipe->sample);
+  append_parameter_integer(line, "Seed", request->seed);
+  append_parameter_integer(line, "Sample", recipe->sample);
   append_parameter_number(line, "Temperature", request->temperature);
-  append_parameter_number(line, "Top-k", request->top_k);
+  append_parameter_integer(line, "Top-k", (guint64)request->top_k);
   append_parameter_number(line, "Top-p", request->top_p);
 }
 
 char *limner_recipe_dup_parameters(const LimnerRecipe *recipe) {
   g_autoptr(GString) line = g_string_new(NULL);
   g_autofree char *size = g_strdup_printf("%dx%d", recipe->size_px, recipe->size_px);
-  append_parameter_number(line, "Steps", recipe->n_tokens);
+  append_parameter_integer(line, "Steps", (guint64)recipe->n_tokens);
   if (recipe->request.prompt)
     append_drawing(line, recipe);
   append_parameter(line, "Size", size);
@@ -136,14 +141,18 @@ static void append_number(GString *json, const char *key, double number) {
   g_string_append_printf(json, ", \"%s\": %s", key, text);
 }
 
+static void append_integer(GString *json, const char *key, guint64 number) {
+  g_string_append_printf(json, ", \"%s\": %" G_GUINT64_FORMAT, key, number);
+}
+
 static void append_request(GString *json, const LimnerRecipe *recipe) {
   const LimnerRequest *request = &recipe->request;
   append_text(json, "prompt", request->prompt);
-  append_number(json, "seed", (double)request->seed);
-  append_number(json, "sample", recipe->sample);
+  append_integer(json, "seed", request->seed);
+  append_integer(json, "sample", recipe->sample);
   append_number(json, "cfg", request->cfg);
   append_number(json, "temperature", request->temperature);
-  append_number(json, "top_k", request->top_k);
+  append_integer(json, "top_k", (guint64)request->top_k);
   append_number(json, "top_p", request->top_p);
   if (!recipe->input_sha256)
     return;
@@ -159,7 +168,7 @@ char *limner_recipe_dup_json(const LimnerRecipe *recipe) {
   append_text(json, "model", recipe->model);
   append_text(json, "weights", recipe->weights);
   append_text(json, "device", recipe->device);
-  append_number(json, "size", recipe->size_px);
+  append_integer(json, "size", (guint64)recipe->size_px);
   if (recipe->request.prompt)
     append_request(json, recipe);
   g_string_append(json, ", \"tokens\": [");
