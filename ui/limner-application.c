@@ -22,6 +22,7 @@ G_DEFINE_FINAL_TYPE(LimnerApplication, limner_application, ADW_TYPE_APPLICATION)
 static const char *const accelerators[][3] = {
     {"win.generate", "<Control>Return", "<Control>KP_Enter"},
     {"win.new", "<Control>n"},
+    {"win.open-picture", "<Control>o"},
     {"win.save", "<Control>s"},
     {"win.save-as", "<Control><Shift>s"},
     {"win.controls", "F9"},

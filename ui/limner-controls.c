@@ -13,8 +13,12 @@ struct _LimnerControls {
   // Template
   GtkWidget *scroller;
   LimnerPrompt *prompt;
-  GtkWidget *world_label;
+  GtkLabel *prompt_label;
+  GtkLabel *hint_label;
+  GtkLabel *world_label;
+  LimnerDropZone *drop_zone;
   LimnerSlider *guidance_slider;
+  LimnerSlider *freedom_slider;
   LimnerSlider *variety_slider;
   GtkSpinButton *samples_spin;
   GtkSpinButton *seed_spin;
@@ -66,18 +70,87 @@ static double typed_value(GtkSpinButton *spin) {
   return gtk_spin_button_get_value(spin);
 }
 
+// --- the picture to change -----------------------------------------------------------------------
+
+static void set_hint(LimnerControls *self, const char *hint) {
+  gtk_label_set_label(self->hint_label, hint ? hint : "");
+  gtk_widget_set_visible(GTK_WIDGET(self->hint_label), hint != NULL);
+}
+
+static void on_prompt_changed(LimnerControls *self) {
+  set_hint(self, NULL);
+}
+
+// With a picture the words say what to change, not what to paint.
+static void on_input_changed(LimnerControls *self) {
+  const gboolean is_edit = limner_drop_zone_get_input(self->drop_zone) != NULL;
+  gtk_label_set_label(self->prompt_label, is_edit ? _("_What to Change") : _("_What to Paint"));
+  g_object_set(self->prompt, "placeholder",
+               is_edit ? _("Turn the image into a nighttime scene.")
+                       : _("A red house on a green hill at night"),
+               NULL);
+  gtk_label_set_label(self->world_label,
+                      is_edit ? _("The demo model knows simple changes: the time of day, the "
+                                  "season, a colour, something more or less.")
+                              : _("The demo model knows simple scenes: houses, trees and boats, "
+                                  "hills, sea and snow, by day or night."));
+  gtk_widget_set_visible(GTK_WIDGET(self->freedom_slider), is_edit);
+  set_hint(self, NULL);
+}
+
+gboolean limner_controls_check(LimnerControls *self) {
+  g_autofree char *prompt = limner_prompt_dup_text(self->prompt);
+  const gboolean is_edit = limner_drop_zone_get_input(self->drop_zone) != NULL;
+  const char *hint = NULL;
+  if (limner_drop_zone_is_loading(self->drop_zone))
+    hint = _("The picture is still being read.");
+  else if (is_edit && !*prompt)
+    hint = _("Say what to change about the picture.");
+  set_hint(self, hint);
+  if (hint)
+    limner_controls_focus_prompt(self);
+  return hint == NULL;
+}
+
+LimnerDropZone *limner_controls_get_drop_zone(LimnerControls *self) {
+  return self->drop_zone;
+}
+
+static void scroll_to_top(LimnerControls *self) {
+  GtkScrolledWindow *scroller = GTK_SCROLLED_WINDOW(self->scroller);
+  gtk_adjustment_set_value(gtk_scrolled_window_get_vadjustment(scroller), 0);
+}
+
+void limner_controls_change(LimnerControls *self, LimnerInput *input) {
+  limner_drop_zone_set_input(self->drop_zone, input);
+  scroll_to_top(self);
+  limner_controls_focus_prompt(self);
+  limner_prompt_select_all(self->prompt);
+}
+
+// --- the request ---------------------------------------------------------------------------------
+
 LimnerRequest *limner_controls_take_request(LimnerControls *self) {
+  LimnerInput *input = limner_drop_zone_get_input(self->drop_zone);
   const LimnerRequest request = {
       .prompt = limner_prompt_dup_text(self->prompt),
+      .input = input ? limner_input_ref(input) : NULL,
+      .fit = limner_drop_zone_get_fit(self->drop_zone),
       .n_samples = (int)typed_value(self->samples_spin),
       .seed = take_seed(self),
       .cfg = limner_slider_get_value(self->guidance_slider),
+      .image_cfg = limner_slider_get_value(self->freedom_slider),
       .temperature = limner_slider_get_value(self->variety_slider),
       .top_k = (int)typed_value(self->top_k_spin),
       .top_p = typed_value(self->top_p_spin),
   };
   remember(self, request.prompt);
   return g_memdup2(&request, sizeof request);
+}
+
+void limner_controls_start(LimnerControls *self, const char *prompt) {
+  limner_drop_zone_set_input(self->drop_zone, NULL);
+  limner_controls_set_prompt(self, prompt);
 }
 
 void limner_controls_set_prompt(LimnerControls *self, const char *prompt) {
@@ -90,8 +163,9 @@ void limner_controls_focus_prompt(LimnerControls *self) {
 
 void limner_controls_set_model(LimnerControls *self, const LimnerModelSummary *model) {
   limner_slider_set_default(self->guidance_slider, model->defaults.cfg);
+  limner_slider_set_default(self->freedom_slider, model->defaults.image_cfg);
   limner_slider_set_default(self->variety_slider, model->defaults.temperature);
-  gtk_widget_set_visible(self->world_label, model->is_demo);
+  gtk_widget_set_visible(GTK_WIDGET(self->world_label), model->is_demo);
   g_autofree char *text = g_strdup_printf(_("%s on %s, weights in %s, pictures of %d × %d"),
                                           model->name, model->device_name, model->weights,
                                           model->image_size_px, model->image_size_px);
@@ -122,14 +196,19 @@ static void limner_controls_dispose(GObject *object) {
 static void limner_controls_class_init(LimnerControlsClass *klass) {
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS(klass);
   G_OBJECT_CLASS(klass)->dispose = limner_controls_dispose;
+  g_type_ensure(LIMNER_TYPE_DROP_ZONE);
   g_type_ensure(LIMNER_TYPE_PROMPT);
   g_type_ensure(LIMNER_TYPE_SLIDER);
   gtk_widget_class_set_template_from_resource(widget_class,
                                               "/org/limner/Limner/ui/limner-controls.ui");
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, scroller);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, prompt);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, prompt_label);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, hint_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, world_label);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, drop_zone);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, guidance_slider);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, freedom_slider);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, variety_slider);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, samples_spin);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, seed_spin);
@@ -138,11 +217,14 @@ static void limner_controls_class_init(LimnerControlsClass *klass) {
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, top_p_spin);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, device_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, generate_button);
+  gtk_widget_class_bind_template_callback(widget_class, on_prompt_changed);
+  gtk_widget_class_bind_template_callback(widget_class, on_input_changed);
   gtk_widget_class_install_action(widget_class, "controls.new-seed", NULL, new_seed);
 }
 
 static void limner_controls_init(LimnerControls *self) {
   gtk_widget_init_template(GTK_WIDGET(self));
+  on_input_changed(self);
   g_signal_connect_object(self->seed_spin, "value-changed", G_CALLBACK(on_seed_changed), self,
                           G_CONNECT_SWAPPED);
 }

@@ -5,7 +5,7 @@
 
 #include "app/job-queue.h"
 
-#include <gtk/gtk.h>
+#include "ui/limner-drop-zone.h"
 
 #define LIMNER_TYPE_CONTROLS (limner_controls_get_type())
 G_DECLARE_FINAL_TYPE(LimnerControls, limner_controls, LIMNER, CONTROLS, GtkWidget)
@@ -17,6 +17,15 @@ void limner_controls_set_model(LimnerControls *self, const LimnerModelSummary *m
 // What is asked for now. Draws a new seed unless it is kept or was just chosen, and remembers the
 // prompt. Owned.
 LimnerRequest *limner_controls_take_request(LimnerControls *self);
+// Whether the controls ask for something that can be done; else they say what is missing.
+gboolean limner_controls_check(LimnerControls *self);
+// Where the picture to change is; borrowed.
+LimnerDropZone *limner_controls_get_drop_zone(LimnerControls *self);
+// Makes this the picture to change and waits for words: the cursor is in the prompt, whose text is
+// selected, to be typed over or used again.
+void limner_controls_change(LimnerControls *self, LimnerInput *input);
+// Begins anew: this prompt and no picture to change.
+void limner_controls_start(LimnerControls *self, const char *prompt);
 void limner_controls_set_prompt(LimnerControls *self, const char *prompt);
 void limner_controls_focus_prompt(LimnerControls *self);
 

@@ -3,8 +3,10 @@
 #include "ui/limner-gallery.h"
 
 #include "ui/limner-canvas.h"
+#include "ui/limner-drag.h"
 #include "ui/limner-progress.h"
 #include "ui/limner-sample-card.h"
+#include "ui/limner-seen.h"
 #include "ui/limner-words.h"
 
 #define THUMBNAIL_PX 128
@@ -14,6 +16,9 @@ struct _LimnerGallery {
   // Template
   AdwToastOverlay *toasts;
   GtkStack *stack;
+  GtkWidget *origin;
+  LimnerSeen *origin_seen;
+  GtkLabel *origin_label;
   AdwClamp *set_clamp;
   GtkFlowBox *set_box;
   GtkWidget *failure;
@@ -38,6 +43,15 @@ static void update_cards(LimnerGallery *self) {
   GtkFlowBoxChild *child;
   for (int i = 0; (child = gtk_flow_box_get_child_at_index(self->set_box, i)); i++)
     limner_sample_card_set_busy(LIMNER_SAMPLE_CARD(child), busy);
+}
+
+// The picture the set is made from stays beside it.
+static void update_origin(LimnerGallery *self) {
+  const LimnerRequest *request = self->job ? limner_job_get_request(self->job) : NULL;
+  LimnerInput *input = request ? request->input : NULL;
+  limner_seen_set(self->origin_seen, input, request ? request->fit : JANUS_FIT_PAD);
+  gtk_label_set_label(self->origin_label, input ? limner_input_get_name(input) : "");
+  gtk_widget_set_visible(self->origin, input != NULL);
 }
 
 static void update_failure(LimnerGallery *self) {
@@ -102,6 +116,7 @@ void limner_gallery_show_job(LimnerGallery *self, LimnerJob *job) {
     arrange_set(self, g_list_model_get_n_items(samples));
   gtk_flow_box_bind_model(self->set_box, samples, create_card, NULL, NULL);
   limner_progress_set_job(self->progress, job);
+  update_origin(self);
   on_job_changed(self);
   update_page(self);
 }
@@ -152,6 +167,26 @@ LimnerSample *limner_gallery_get_chosen(LimnerGallery *self) {
   return card ? limner_sample_card_get_sample(LIMNER_SAMPLE_CARD(card)) : NULL;
 }
 
+static LimnerSample *dup_at(LimnerGallery *self, int index) {
+  GListModel *set = self->job ? limner_job_get_samples(self->job) : NULL;
+  const int n_set = set ? (int)g_list_model_get_n_items(set) : 0;
+  if (index < 0)
+    return NULL;
+  return index < n_set ? g_list_model_get_item(set, (guint)index)
+                       : g_list_model_get_item(G_LIST_MODEL(self->earlier), (guint)(index - n_set));
+}
+
+LimnerSample *limner_gallery_get_neighbour(LimnerGallery *self, LimnerSample *sample, int step) {
+  for (int i = 0;; i++) {
+    g_autoptr(LimnerSample) here = dup_at(self, i);
+    if (!here)
+      return NULL;
+    g_autoptr(LimnerSample) there = here == sample ? dup_at(self, i + step) : NULL;
+    if (here == sample)
+      return there; // held by its list
+  }
+}
+
 static void on_activated(LimnerGallery *self) {
   gtk_widget_activate_action(GTK_WIDGET(self), "win.view", NULL);
 }
@@ -161,6 +196,7 @@ static void on_activated(LimnerGallery *self) {
 static void on_setup_item(GtkSignalListItemFactory *factory, GtkListItem *item) {
   GtkWidget *canvas = g_object_new(LIMNER_TYPE_CANVAS, "fixed-side", THUMBNAIL_PX, "halign",
                                    GTK_ALIGN_CENTER, "valign", GTK_ALIGN_CENTER, NULL);
+  limner_canvas_make_draggable(LIMNER_CANVAS(canvas));
   gtk_list_item_set_child(item, canvas);
 }
 
@@ -188,6 +224,9 @@ static void bind_template(GtkWidgetClass *widget_class) {
                                               "/org/limner/Limner/ui/limner-gallery.ui");
   gtk_widget_class_bind_template_child(widget_class, LimnerGallery, toasts);
   gtk_widget_class_bind_template_child(widget_class, LimnerGallery, stack);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, origin);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, origin_seen);
+  gtk_widget_class_bind_template_child(widget_class, LimnerGallery, origin_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerGallery, set_clamp);
   gtk_widget_class_bind_template_child(widget_class, LimnerGallery, set_box);
   gtk_widget_class_bind_template_child(widget_class, LimnerGallery, failure);
@@ -209,6 +248,7 @@ static void limner_gallery_class_init(LimnerGalleryClass *klass) {
   G_OBJECT_CLASS(klass)->dispose = limner_gallery_dispose;
   g_type_ensure(LIMNER_TYPE_PROGRESS);
   g_type_ensure(LIMNER_TYPE_SAMPLE);
+  g_type_ensure(LIMNER_TYPE_SEEN);
   bind_template(GTK_WIDGET_CLASS(klass));
 }
 

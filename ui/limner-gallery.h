@@ -18,6 +18,9 @@ LimnerJob *limner_gallery_get_job(LimnerGallery *self); // borrowed, may be NULL
 // The sample with the focus, else the selected one, else the first of the set; borrowed, may be
 // NULL.
 LimnerSample *limner_gallery_get_chosen(LimnerGallery *self);
+// The sample `step` places after this one, the set first and the earlier ones after it; borrowed,
+// NULL where there is none.
+LimnerSample *limner_gallery_get_neighbour(LimnerGallery *self, LimnerSample *sample, int step);
 // The button a failed job shows: a label and a window action.
 void limner_gallery_set_help(LimnerGallery *self, const char *label, const char *action);
 // Takes the toast.

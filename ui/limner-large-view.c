@@ -3,6 +3,7 @@
 #include "ui/limner-large-view.h"
 
 #include "ui/limner-canvas.h"
+#include "ui/limner-seen.h"
 #include "ui/limner-words.h"
 
 #include <glib/gi18n.h>
@@ -13,9 +14,11 @@ struct _LimnerLargeView {
   GtkWidget *header;
   AdwToastOverlay *toasts;
   AdwWindowTitle *title;
-  GtkWidget *back_button;
   GtkToggleButton *original_button;
+  GtkToggleButton *before_button;
+  GtkStack *stack;
   GtkPicture *picture;
+  LimnerSeen *before;
   // Owned
   LimnerSample *sample;
   GSignalGroup *sample_signals;
@@ -33,15 +36,51 @@ static void update_picture(LimnerLargeView *self) {
 static void update_fit(LimnerLargeView *self) {
   const gboolean is_original = gtk_toggle_button_get_active(self->original_button);
   const GtkAlign align = is_original ? GTK_ALIGN_CENTER : GTK_ALIGN_FILL;
-  gtk_widget_set_halign(GTK_WIDGET(self->picture), align);
-  gtk_widget_set_valign(GTK_WIDGET(self->picture), align);
+  gtk_widget_set_halign(GTK_WIDGET(self->stack), align);
+  gtk_widget_set_valign(GTK_WIDGET(self->stack), align);
 }
+
+// --- the picture it was made from ----------------------------------------------------------------
+
+static void update_before(LimnerLargeView *self) {
+  const gboolean is_before = gtk_toggle_button_get_active(self->before_button);
+  gtk_stack_set_visible_child(self->stack,
+                              GTK_WIDGET(is_before ? (gpointer)self->before : self->picture));
+}
+
+static void set_before(LimnerLargeView *self, LimnerSample *sample) {
+  const LimnerRequest *request = sample ? limner_sample_get_request(sample) : NULL;
+  LimnerInput *input = request ? request->input : NULL;
+  limner_seen_set(self->before, input, request ? request->fit : JANUS_FIT_PAD);
+  gtk_widget_set_visible(GTK_WIDGET(self->before_button), input != NULL);
+  gtk_toggle_button_set_active(self->before_button, FALSE);
+}
+
+// Held, as one lifts a sheet to see what lies below.
+static gboolean show_before(LimnerLargeView *self, guint key, gboolean is_down) {
+  const gboolean is_space = key == GDK_KEY_space || key == GDK_KEY_KP_Space;
+  if (!is_space || !gtk_widget_get_visible(GTK_WIDGET(self->before_button)))
+    return GDK_EVENT_PROPAGATE;
+  gtk_toggle_button_set_active(self->before_button, is_down);
+  return GDK_EVENT_STOP;
+}
+
+static gboolean on_key_pressed(LimnerLargeView *self, guint key) {
+  return show_before(self, key, TRUE);
+}
+
+static void on_key_released(LimnerLargeView *self, guint key) {
+  show_before(self, key, FALSE);
+}
+
+// --- the sample ----------------------------------------------------------------------------------
 
 void limner_large_view_set_sample(LimnerLargeView *self, LimnerSample *sample) {
   if (!g_set_object(&self->sample, sample))
     return;
   g_signal_group_set_target(self->sample_signals, sample);
   update_picture(self);
+  set_before(self, sample);
   if (!sample)
     return;
   const LimnerRequest *request = limner_sample_get_request(sample);
@@ -65,7 +104,7 @@ void limner_large_view_add_toast(LimnerLargeView *self, AdwToast *toast) {
 }
 
 static gboolean limner_large_view_grab_focus(GtkWidget *widget) {
-  return gtk_widget_grab_focus(LIMNER_LARGE_VIEW(widget)->back_button);
+  return gtk_widget_grab_focus(GTK_WIDGET(LIMNER_LARGE_VIEW(widget)->stack));
 }
 
 static void limner_large_view_dispose(GObject *object) {
@@ -79,13 +118,19 @@ static void limner_large_view_dispose(GObject *object) {
 static void limner_large_view_class_init(LimnerLargeViewClass *klass) {
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS(klass);
   G_OBJECT_CLASS(klass)->dispose = limner_large_view_dispose;
+  g_type_ensure(LIMNER_TYPE_SEEN);
   widget_class->grab_focus = limner_large_view_grab_focus;
   gtk_widget_class_set_template_from_resource(widget_class,
                                               "/org/limner/Limner/ui/limner-large-view.ui");
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, title);
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, header);
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, toasts);
-  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, back_button);
+  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, before_button);
+  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, stack);
+  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, before);
+  gtk_widget_class_bind_template_callback(widget_class, update_before);
+  gtk_widget_class_bind_template_callback(widget_class, on_key_pressed);
+  gtk_widget_class_bind_template_callback(widget_class, on_key_released);
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, original_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, picture);
 }

@@ -2,6 +2,8 @@
 // A text view with a placeholder and a history.
 #include "ui/limner-prompt.h"
 
+#include "ui/limner-pick.h"
+
 #define MAX_HISTORY 100
 
 struct _LimnerPrompt {
@@ -23,6 +25,8 @@ G_DEFINE_FINAL_TYPE(LimnerPrompt, limner_prompt, GTK_TYPE_WIDGET)
 
 enum { PROP_0, PROP_PLACEHOLDER, N_PROPS };
 static GParamSpec *properties[N_PROPS];
+enum { CHANGED, N_SIGNALS };
+static guint signals[N_SIGNALS];
 
 static char *dup_raw_text(LimnerPrompt *self) {
   GtkTextIter start, end;
@@ -37,6 +41,12 @@ char *limner_prompt_dup_text(LimnerPrompt *self) {
 void limner_prompt_set_text(LimnerPrompt *self, const char *text) {
   gtk_text_buffer_set_text(self->buffer, text, -1);
   self->position = self->history->len;
+}
+
+void limner_prompt_select_all(LimnerPrompt *self) {
+  GtkTextIter start, end;
+  gtk_text_buffer_get_bounds(self->buffer, &start, &end);
+  gtk_text_buffer_select_range(self->buffer, &end, &start);
 }
 
 void limner_prompt_set_history(LimnerPrompt *self, const char *const *history) {
@@ -103,9 +113,19 @@ static gboolean on_key_pressed(LimnerPrompt *self, guint key, guint code, GdkMod
   return GDK_EVENT_STOP;
 }
 
+// A picture that is pasted here is one to change; words are words.
+static void on_paste(LimnerPrompt *self) {
+  GdkClipboard *clipboard = gtk_widget_get_clipboard(GTK_WIDGET(self));
+  if (!limner_pick_has_picture(gdk_clipboard_get_formats(clipboard)))
+    return;
+  g_signal_stop_emission_by_name(self->text_view, "paste-clipboard");
+  gtk_widget_activate_action(GTK_WIDGET(self), "win.paste-picture", NULL);
+}
+
 static void on_text_changed(LimnerPrompt *self) {
   gtk_widget_set_visible(GTK_WIDGET(self->placeholder_label),
                          gtk_text_buffer_get_char_count(self->buffer) == 0);
+  g_signal_emit(self, signals[CHANGED], 0);
 }
 
 static gboolean limner_prompt_grab_focus(GtkWidget *widget) {
@@ -145,12 +165,15 @@ static void limner_prompt_class_init(LimnerPromptClass *klass) {
   properties[PROP_PLACEHOLDER] = g_param_spec_string("placeholder", NULL, NULL, NULL,
                                                      G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS);
   g_object_class_install_properties(object_class, N_PROPS, properties);
+  signals[CHANGED] = g_signal_new("changed", LIMNER_TYPE_PROMPT, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                  NULL, G_TYPE_NONE, 0);
   gtk_widget_class_set_template_from_resource(widget_class,
                                               "/org/limner/Limner/ui/limner-prompt.ui");
   gtk_widget_class_bind_template_child(widget_class, LimnerPrompt, overlay);
   gtk_widget_class_bind_template_child(widget_class, LimnerPrompt, text_view);
   gtk_widget_class_bind_template_child(widget_class, LimnerPrompt, placeholder_label);
   gtk_widget_class_bind_template_callback(widget_class, on_key_pressed);
+  gtk_widget_class_bind_template_callback(widget_class, on_paste);
 }
 
 static void limner_prompt_init(LimnerPrompt *self) {

@@ -6,13 +6,14 @@
 
 #include <gtk/gtk.h>
 
-// Properties: "placeholder".
+// Properties: "placeholder". Signals: "changed".
 #define LIMNER_TYPE_PROMPT (limner_prompt_get_type())
 G_DECLARE_FINAL_TYPE(LimnerPrompt, limner_prompt, LIMNER, PROMPT, GtkWidget)
 
 // Without white space around it. Owned.
 char *limner_prompt_dup_text(LimnerPrompt *self);
 void limner_prompt_set_text(LimnerPrompt *self, const char *text);
+void limner_prompt_select_all(LimnerPrompt *self);
 // The prompts used, oldest first; NULL-terminated. set copies, dup gives an owned copy.
 void limner_prompt_set_history(LimnerPrompt *self, const char *const *history);
 GStrv limner_prompt_dup_history(LimnerPrompt *self);

@@ -3,6 +3,7 @@
 #include "ui/limner-sample-card.h"
 
 #include "ui/limner-canvas.h"
+#include "ui/limner-drag.h"
 #include "ui/limner-words.h"
 
 struct _LimnerSampleCard {
@@ -28,6 +29,10 @@ static void choose_and_activate(GtkWidget *widget, const char *action) {
   if (!has_focus_inside(widget))
     gtk_widget_grab_focus(widget);
   gtk_widget_activate_action(widget, action, NULL);
+}
+
+static void edit(GtkWidget *widget, const char *action, GVariant *parameter) {
+  choose_and_activate(widget, "win.edit");
 }
 
 static void save(GtkWidget *widget, const char *action, GVariant *parameter) {
@@ -74,10 +79,12 @@ static void limner_sample_card_class_init(LimnerSampleCardClass *klass) {
                                               "/org/limner/Limner/ui/limner-sample-card.ui");
   gtk_widget_class_bind_template_child(widget_class, LimnerSampleCard, buttons);
   gtk_widget_class_bind_template_child(widget_class, LimnerSampleCard, canvas);
+  gtk_widget_class_install_action(widget_class, "card.edit", NULL, edit);
   gtk_widget_class_install_action(widget_class, "card.save", NULL, save);
   gtk_widget_class_install_action(widget_class, "card.copy", NULL, copy);
 }
 
 static void limner_sample_card_init(LimnerSampleCard *self) {
   gtk_widget_init_template(GTK_WIDGET(self));
+  limner_canvas_make_draggable(self->canvas);
 }

@@ -39,6 +39,14 @@ static void reset(GtkWidget *widget, const char *action, GVariant *parameter) {
   gtk_widget_grab_focus(GTK_WIDGET(self->scale));
 }
 
+// A double click on the slider goes back as well.
+static void on_pressed(LimnerSlider *self, int n_presses, double x, double y, GtkGesture *gesture) {
+  if (n_presses != 2)
+    return;
+  gtk_gesture_set_state(gesture, GTK_EVENT_SEQUENCE_CLAIMED);
+  gtk_widget_activate_action(GTK_WIDGET(self), "slider.reset", NULL);
+}
+
 double limner_slider_get_value(LimnerSlider *self) {
   gtk_spin_button_update(self->spin);
   return gtk_adjustment_get_value(self->adjustment);
@@ -143,6 +151,7 @@ static void limner_slider_class_init(LimnerSliderClass *klass) {
   gtk_widget_class_bind_template_child(widget_class, LimnerSlider, reset_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerSlider, spin);
   gtk_widget_class_bind_template_child(widget_class, LimnerSlider, scale);
+  gtk_widget_class_bind_template_callback(widget_class, on_pressed);
   gtk_widget_class_install_action(widget_class, "slider.reset", NULL, reset);
 }
 

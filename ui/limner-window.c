@@ -1,39 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The actions of the window, and what it says about the model and the jobs.
-#include "ui/limner-window.h"
+// Painting, the model, and the window itself: what it says about the model and the jobs.
+#include "ui/limner-window-private.h"
 
 #include "app/model-folder.h"
-#include "ui/limner-canvas.h"
-#include "ui/limner-controls.h"
-#include "ui/limner-files.h"
-#include "ui/limner-gallery.h"
-#include "ui/limner-large-view.h"
 #include "ui/limner-settings.h"
 #include "ui/limner-words.h"
 
 #include <glib/gi18n.h>
-
-struct _LimnerWindow {
-  AdwApplicationWindow parent_instance;
-  // Template
-  AdwLeaflet *pages;
-  GtkWidget *main_page;
-  AdwWindowTitle *title;
-  GtkMenuButton *queue_button;
-  GtkInfoBar *message_bar;
-  GtkLabel *message_label;
-  AdwFlap *flap;
-  LimnerControls *controls;
-  LimnerGallery *gallery;
-  LimnerLargeView *large_view;
-  // Owned
-  LimnerJobQueue *queue;
-  GSettings *settings;
-  GSignalGroup *job_signals; // of the job in the gallery
-  GtkFileChooserNative *chooser;
-  AdwToast *toast;          // the last one
-  LimnerPicture *saving_as; // what the open Save As dialog is about
-};
 
 G_DEFINE_FINAL_TYPE(LimnerWindow, limner_window, ADW_TYPE_APPLICATION_WINDOW)
 
@@ -42,27 +15,26 @@ G_DEFINE_FINAL_TYPE(LimnerWindow, limner_window, ADW_TYPE_APPLICATION_WINDOW)
 
 // --- saying things -------------------------------------------------------------------------------
 
-static gboolean is_large(LimnerWindow *self) {
+gboolean limner_window_is_large(LimnerWindow *self) {
   return adw_leaflet_get_visible_child(self->pages) == GTK_WIDGET(self->large_view);
 }
 
-// Takes the toast, which replaces the one before: what is said is about the last thing done.
-static void add_toast(LimnerWindow *self, AdwToast *toast) {
+void limner_window_add_toast(LimnerWindow *self, AdwToast *toast) {
   if (self->toast)
     adw_toast_dismiss(self->toast);
   g_set_object(&self->toast, toast);
-  if (is_large(self))
+  if (limner_window_is_large(self))
     limner_large_view_add_toast(self->large_view, toast);
   else
     limner_gallery_add_toast(self->gallery, toast);
 }
 
-static void say(LimnerWindow *self, const char *text) {
+void limner_window_say(LimnerWindow *self, const char *text) {
   g_autofree char *markup = g_markup_escape_text(text, -1);
-  add_toast(self, adw_toast_new(markup));
+  limner_window_add_toast(self, adw_toast_new(markup));
 }
 
-static void say_problem(LimnerWindow *self, const char *text) {
+void limner_window_say_problem(LimnerWindow *self, const char *text) {
   gtk_label_set_label(self->message_label, text);
   gtk_info_bar_set_revealed(self->message_bar, TRUE);
 }
@@ -123,8 +95,8 @@ static void on_job_state(LimnerWindow *self, GParamSpec *pspec, LimnerJob *job) 
   if (limner_job_get_state(job) != LIMNER_JOB_DONE)
     return;
   notify_done(self, job);
-  if (is_large(self))
-    say(self, _("The pictures are ready"));
+  if (limner_window_is_large(self))
+    limner_window_say(self, _("The pictures are ready"));
 }
 
 static void show_job(LimnerWindow *self, LimnerJob *job) {
@@ -154,12 +126,17 @@ static void paint(LimnerWindow *self, const LimnerRequest *request) {
 
 static void generate(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
+  if (!limner_controls_check(self->controls)) {
+    limner_window_go_back(self);
+    adw_flap_set_reveal_flap(self->flap, TRUE);
+    return;
+  }
   g_autoptr(LimnerRequest) request = limner_controls_take_request(self->controls);
   paint(self, request);
 }
 
 static void paint_example(GtkWidget *widget, const char *action, GVariant *parameter) {
-  limner_controls_set_prompt(LIMNER_WINDOW(widget)->controls, EXAMPLE_PROMPT);
+  limner_controls_start(LIMNER_WINDOW(widget)->controls, EXAMPLE_PROMPT);
   generate(widget, action, parameter);
 }
 
@@ -188,7 +165,7 @@ static void new_picture(GtkWidget *widget, const char *action, GVariant *paramet
     show_job(self, NULL);
   adw_leaflet_set_visible_child(self->pages, self->main_page);
   adw_flap_set_reveal_flap(self->flap, TRUE);
-  limner_controls_set_prompt(self->controls, "");
+  limner_controls_start(self->controls, "");
   limner_controls_focus_prompt(self->controls);
 }
 
@@ -212,7 +189,7 @@ static void on_model_state(LimnerWindow *self) {
   adw_window_title_set_subtitle(self->title, words);
   const LimnerModelState state = limner_job_queue_get_model_state(self->queue);
   if (state == LIMNER_MODEL_FAILED && !is_told_by_job(self))
-    say_problem(self, error->message);
+    limner_window_say_problem(self, error->message);
   else
     gtk_info_bar_set_revealed(self->message_bar, FALSE);
   if (state == LIMNER_MODEL_READY) {
@@ -226,156 +203,28 @@ static void use_demo(GtkWidget *widget, const char *action, GVariant *parameter)
   limner_job_queue_set_model(LIMNER_WINDOW(widget)->queue, "demo", "auto");
 }
 
-static GtkFileChooserNative *new_chooser(LimnerWindow *self, const char *title,
-                                         GtkFileChooserAction action, const char *accept) {
-  g_clear_object(&self->chooser);
-  self->chooser = gtk_file_chooser_native_new(title, GTK_WINDOW(self), action, accept, NULL);
-  gtk_native_dialog_set_modal(GTK_NATIVE_DIALOG(self->chooser), TRUE);
-  return self->chooser;
-}
-
-// The path chosen, owned; NULL when there is none. The dialog is done with.
-static char *end_chooser(LimnerWindow *self, int response) {
-  g_autoptr(GtkFileChooserNative) chooser = g_steal_pointer(&self->chooser);
-  g_autoptr(GFile) file = gtk_file_chooser_get_file(GTK_FILE_CHOOSER(chooser));
-  return response == GTK_RESPONSE_ACCEPT && file ? g_file_get_path(file) : NULL;
-}
-
 static void on_model_chosen(LimnerWindow *self, int response) {
-  g_autofree char *path = end_chooser(self, response);
+  g_autofree char *path = limner_window_end_chooser(self, response);
   if (path)
     limner_job_queue_set_model(self->queue, path, "auto");
 }
 
 static void open_model(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
-  GtkFileChooserNative *chooser = new_chooser(self, _("Open a Model Folder"),
-                                              GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER, _("_Open"));
+  GtkFileChooserNative *chooser = limner_window_new_chooser(
+      self, _("Open a Model Folder"), GTK_FILE_CHOOSER_ACTION_SELECT_FOLDER, _("_Open"));
   g_signal_connect_object(chooser, "response", G_CALLBACK(on_model_chosen), self,
                           G_CONNECT_SWAPPED);
   gtk_native_dialog_show(GTK_NATIVE_DIALOG(chooser));
 }
 
-// --- pictures ------------------------------------------------------------------------------------
-
-// The sample an action is about when it can be used; else says why not. Borrowed.
-static LimnerSample *usable_sample(LimnerWindow *self) {
-  LimnerSample *sample = is_large(self) ? limner_large_view_get_sample(self->large_view)
-                                        : limner_gallery_get_chosen(self->gallery);
-  LimnerJob *job = limner_gallery_get_job(self->gallery);
-  guint position = 0;
-  if (!sample || !limner_sample_get_picture(sample)) {
-    say(self, _("There is no picture here yet"));
-    return NULL;
-  }
-  const gboolean is_growing =
-      job && !limner_job_is_over(job) &&
-      g_list_store_find(G_LIST_STORE(limner_job_get_samples(job)), sample, &position);
-  if (is_growing && !limner_sample_get_finished(sample)) {
-    say(self, _("This picture is still being painted"));
-    return NULL;
-  }
-  return sample;
-}
-
-// "Pictures/Limner/limner-7_0.png": from the home folder on. Owned.
-static char *short_path(const char *path) {
-  const char *home = g_get_home_dir();
-  const size_t n = strlen(home);
-  const gboolean is_inside = strncmp(path, home, n) == 0 && path[n] == G_DIR_SEPARATOR;
-  return g_filename_display_name(is_inside ? path + n + 1 : path);
-}
-
-static void on_saved(GObject *source, GAsyncResult *result, gpointer data) {
-  g_autoptr(LimnerWindow) self = data;
-  g_autoptr(GError) error = NULL;
-  g_autofree char *path = limner_files_save_finish(result, &error);
-  g_application_release(g_application_get_default());
-  if (!path) {
-    say_problem(self, error->message);
-    return;
-  }
-  g_autofree char *where = short_path(path);
-  g_autofree char *words = g_strdup_printf(_("Saved to %s"), where);
-  g_autofree char *markup = g_markup_escape_text(words, -1);
-  AdwToast *toast = adw_toast_new(markup);
-  adw_toast_set_button_label(toast, _("Show in Files"));
-  adw_toast_set_action_name(toast, "win.show-file");
-  adw_toast_set_action_target_value(toast, g_variant_new_bytestring(path));
-  add_toast(self, toast);
-}
-
-static void save(GtkWidget *widget, const char *action, GVariant *parameter) {
-  LimnerWindow *self = LIMNER_WINDOW(widget);
-  LimnerSample *sample = usable_sample(self);
-  if (!sample)
-    return;
-  g_autofree char *folder = limner_files_dup_folder();
-  g_autofree char *name = limner_sample_dup_file_name(sample);
-  // A window closed meanwhile does not end the program before the file is whole.
-  g_application_hold(g_application_get_default());
-  limner_files_save_new_async(limner_sample_get_picture(sample), folder, name, on_saved,
-                              g_object_ref(self));
-}
-
-static void on_save_chosen(LimnerWindow *self, int response) {
-  g_autofree char *path = end_chooser(self, response);
-  g_autoptr(LimnerPicture) picture = g_steal_pointer(&self->saving_as);
-  if (!path)
-    return;
-  g_application_hold(g_application_get_default());
-  limner_files_save_as_async(picture, path, on_saved, g_object_ref(self));
-}
-
-static void save_as(GtkWidget *widget, const char *action, GVariant *parameter) {
-  LimnerWindow *self = LIMNER_WINDOW(widget);
-  LimnerSample *sample = usable_sample(self);
-  if (!sample)
-    return;
-  g_clear_pointer(&self->saving_as, limner_picture_unref);
-  self->saving_as = limner_picture_ref(limner_sample_get_picture(sample));
-  GtkFileChooserNative *chooser =
-      new_chooser(self, _("Save Picture"), GTK_FILE_CHOOSER_ACTION_SAVE, _("_Save"));
-  g_autofree char *name = limner_sample_dup_file_name(sample);
-  gtk_file_chooser_set_current_name(GTK_FILE_CHOOSER(chooser), name);
-  g_signal_connect_object(chooser, "response", G_CALLBACK(on_save_chosen), self, G_CONNECT_SWAPPED);
-  gtk_native_dialog_show(GTK_NATIVE_DIALOG(chooser));
-}
-
-static void show_file(GtkWidget *widget, const char *action, GVariant *parameter) {
-  limner_files_show(g_variant_get_bytestring(parameter));
-}
-
-static void copy(GtkWidget *widget, const char *action, GVariant *parameter) {
-  LimnerWindow *self = LIMNER_WINDOW(widget);
-  LimnerSample *sample = usable_sample(self);
-  if (!sample)
-    return;
-  g_autoptr(GdkTexture) texture = limner_texture_new(limner_sample_get_picture(sample));
-  gdk_clipboard_set_texture(gtk_widget_get_clipboard(widget), texture);
-  say(self, _("Picture copied"));
-}
-
-static void view(GtkWidget *widget, const char *action, GVariant *parameter) {
-  LimnerWindow *self = LIMNER_WINDOW(widget);
-  LimnerSample *sample = limner_gallery_get_chosen(self->gallery);
-  if (!sample)
-    return;
-  limner_large_view_set_sample(self->large_view, sample);
-  adw_leaflet_set_visible_child(self->pages, GTK_WIDGET(self->large_view));
-  gtk_widget_grab_focus(GTK_WIDGET(self->large_view));
-}
-
-static void back(GtkWidget *widget, const char *action, GVariant *parameter) {
-  LimnerWindow *self = LIMNER_WINDOW(widget);
-  adw_leaflet_set_visible_child(self->pages, self->main_page);
-}
+// --- leaving what is open ------------------------------------------------------------------------
 
 // What is open is closed first; then the painting stops.
 static void escape(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
-  if (is_large(self))
-    back(widget, action, parameter);
+  if (limner_window_is_large(self))
+    limner_window_go_back(self);
   else if (adw_flap_get_folded(self->flap) && adw_flap_get_reveal_flap(self->flap))
     adw_flap_set_reveal_flap(self->flap, FALSE);
   else
@@ -467,24 +316,15 @@ static void install_actions(GtkWidgetClass *widget_class) {
     const char *name;
     GtkWidgetActionActivateFunc activate;
   } actions[] = {
-      {"win.generate", generate},
-      {"win.paint-example", paint_example},
-      {"win.retry", retry},
-      {"win.stop", stop},
-      {"win.stop-all", stop_all},
-      {"win.new", new_picture},
-      {"win.open-model", open_model},
-      {"win.use-demo", use_demo},
-      {"win.save", save},
-      {"win.save-as", save_as},
-      {"win.copy", copy},
-      {"win.view", view},
-      {"win.back", back},
+      {"win.generate", generate},     {"win.paint-example", paint_example},
+      {"win.retry", retry},           {"win.stop", stop},
+      {"win.stop-all", stop_all},     {"win.new", new_picture},
+      {"win.open-model", open_model}, {"win.use-demo", use_demo},
       {"win.escape", escape},
   };
   for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
     gtk_widget_class_install_action(widget_class, actions[i].name, NULL, actions[i].activate);
-  gtk_widget_class_install_action(widget_class, "win.show-file", "ay", show_file);
+  limner_window_install_picture_actions(widget_class);
 }
 
 static void limner_window_class_init(LimnerWindowClass *klass) {

@@ -34,7 +34,7 @@ static char *words_painting(LimnerJob *job) {
 static char *words_done(LimnerJob *job) {
   const LimnerRequest *request = limner_job_get_request(job);
   double seconds = 0;
-  for (int state = LIMNER_JOB_PREPARING; state <= LIMNER_JOB_FINISHING; state++)
+  for (int state = LIMNER_JOB_LOOKING; state <= LIMNER_JOB_FINISHING; state++)
     seconds += limner_job_get_state_seconds(job, state);
   g_autofree char *made = g_strdup_printf(
       ngettext("%d picture in %.1f s", "%d pictures in %.1f s", (gulong)request->n_samples),
@@ -52,12 +52,22 @@ static char *words_cancelled(LimnerJob *job) {
   return g_strdup_printf(_("Stopped after %u of %u tokens"), n_done, limner_job_get_n_total(job));
 }
 
+static char *words_looking(LimnerJob *job) {
+  const guint n_total = limner_job_get_n_total(job);
+  if (n_total == 0)
+    return g_strdup(_("Looking at the picture…"));
+  return g_strdup_printf(_("Looking at the picture… block %u of %u"), limner_job_get_n_done(job),
+                         n_total);
+}
+
 char *limner_words_for_job(LimnerJob *job) {
   switch (limner_job_get_state(job)) {
   case LIMNER_JOB_QUEUED:
     return g_strdup(_("Waiting for its turn"));
   case LIMNER_JOB_LOADING:
     return g_strdup(_("Waiting for the model to open"));
+  case LIMNER_JOB_LOOKING:
+    return words_looking(job);
   case LIMNER_JOB_PREPARING:
     return g_strdup(_("Reading the prompt"));
   case LIMNER_JOB_PAINTING:

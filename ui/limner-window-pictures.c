@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+// What is done with pictures: save, copy, look at, and take one to change.
+#include "ui/limner-drag.h"
+#include "ui/limner-files.h"
+#include "ui/limner-window-private.h"
+
+#include <glib/gi18n.h>
+
+// --- file dialogs --------------------------------------------------------------------------------
+
+GtkFileChooserNative *limner_window_new_chooser(LimnerWindow *self, const char *title,
+                                                GtkFileChooserAction action, const char *accept) {
+  g_clear_object(&self->chooser);
+  self->chooser = gtk_file_chooser_native_new(title, GTK_WINDOW(self), action, accept, NULL);
+  gtk_native_dialog_set_modal(GTK_NATIVE_DIALOG(self->chooser), TRUE);
+  return self->chooser;
+}
+
+char *limner_window_end_chooser(LimnerWindow *self, int response) {
+  g_autoptr(GtkFileChooserNative) chooser = g_steal_pointer(&self->chooser);
+  g_autoptr(GFile) file = gtk_file_chooser_get_file(GTK_FILE_CHOOSER(chooser));
+  return response == GTK_RESPONSE_ACCEPT && file ? g_file_get_path(file) : NULL;
+}
+
+// --- pictures that were painted ------------------------------------------------------------------
+
+// The sample an action is about when it can be used; else says why not. Borrowed.
+static LimnerSample *usable_sample(LimnerWindow *self) {
+  LimnerSample *sample = limner_window_is_large(self)
+                             ? limner_large_view_get_sample(self->large_view)
+                             : limner_gallery_get_chosen(self->gallery);
+  LimnerJob *job = limner_gallery_get_job(self->gallery);
+  guint position = 0;
+  if (!sample || !limner_sample_get_picture(sample)) {
+    limner_window_say(self, _("There is no picture here yet"));
+    return NULL;
+  }
+  const gboolean is_growing =
+      job && !limner_job_is_over(job) &&
+      g_list_store_find(G_LIST_STORE(limner_job_get_samples(job)), sample, &position);
+  if (is_growing && !limner_sample_get_finished(sample)) {
+    limner_window_say(self, _("This picture is still being painted"));
+    return NULL;
+  }
+  return sample;
+}
+
+// "Pictures/Limner/limner-7_0.png": from the home folder on. Owned.
+static char *short_path(const char *path) {
+  const char *home = g_get_home_dir();
+  const size_t n = strlen(home);
+  const gboolean is_inside = strncmp(path, home, n) == 0 && path[n] == G_DIR_SEPARATOR;
+  return g_filename_display_name(is_inside ? path + n + 1 : path);
+}
+
+static void on_saved(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(LimnerWindow) self = data;
+  g_autoptr(GError) error = NULL;
+  g_autofree char *path = limner_files_save_finish(result, &error);
+  g_application_release(g_application_get_default());
+  if (!path) {
+    limner_window_say_problem(self, error->message);
+    return;
+  }
+  g_autofree char *where = short_path(path);
+  g_autofree char *words = g_strdup_printf(_("Saved to %s"), where);
+  g_autofree char *markup = g_markup_escape_text(words, -1);
+  AdwToast *toast = adw_toast_new(markup);
+  adw_toast_set_button_label(toast, _("Show in Files"));
+  adw_toast_set_action_name(toast, "win.show-file");
+  adw_toast_set_action_target_value(toast, g_variant_new_bytestring(path));
+  limner_window_add_toast(self, toast);
+}
+
+static void save(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerSample *sample = usable_sample(self);
+  if (!sample)
+    return;
+  g_autofree char *folder = limner_files_dup_folder();
+  g_autofree char *name = limner_sample_dup_file_name(sample);
+  // A window closed meanwhile does not end the program before the file is whole.
+  g_application_hold(g_application_get_default());
+  limner_files_save_new_async(limner_sample_get_picture(sample), folder, name, on_saved,
+                              g_object_ref(self));
+}
+
+static void on_save_chosen(LimnerWindow *self, int response) {
+  g_autofree char *path = limner_window_end_chooser(self, response);
+  g_autoptr(LimnerPicture) picture = g_steal_pointer(&self->saving_as);
+  if (!path)
+    return;
+  g_application_hold(g_application_get_default());
+  limner_files_save_as_async(picture, path, on_saved, g_object_ref(self));
+}
+
+static void save_as(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerSample *sample = usable_sample(self);
+  if (!sample)
+    return;
+  g_clear_pointer(&self->saving_as, limner_picture_unref);
+  self->saving_as = limner_picture_ref(limner_sample_get_picture(sample));
+  GtkFileChooserNative *chooser =
+      limner_window_new_chooser(self, _("Save Picture"), GTK_FILE_CHOOSER_ACTION_SAVE, _("_Save"));
+  g_autofree char *name = limner_sample_dup_file_name(sample);
+  gtk_file_chooser_set_current_name(GTK_FILE_CHOOSER(chooser), name);
+  g_signal_connect_object(chooser, "response", G_CALLBACK(on_save_chosen), self, G_CONNECT_SWAPPED);
+  gtk_native_dialog_show(GTK_NATIVE_DIALOG(chooser));
+}
+
+static void show_file(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_files_show(g_variant_get_bytestring(parameter));
+}
+
+static void copy(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerSample *sample = usable_sample(self);
+  if (!sample)
+    return;
+  g_autoptr(LimnerInput) input = limner_input_new_from_sample(sample);
+  g_autoptr(GdkContentProvider) content = limner_content_provider_new(input);
+  gdk_clipboard_set_content(gtk_widget_get_clipboard(widget), content);
+  limner_window_say(self, _("Picture copied"));
+}
+
+static void view(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerSample *sample = limner_gallery_get_chosen(self->gallery);
+  if (!sample)
+    return;
+  limner_large_view_set_sample(self->large_view, sample);
+  adw_leaflet_set_visible_child(self->pages, GTK_WIDGET(self->large_view));
+  gtk_widget_grab_focus(GTK_WIDGET(self->large_view));
+}
+
+void limner_window_go_back(LimnerWindow *self) {
+  adw_leaflet_set_visible_child(self->pages, self->main_page);
+}
+
+static void back(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_window_go_back(LIMNER_WINDOW(widget));
+}
+
+static void step(GtkWidget *widget, int by) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerSample *sample = limner_large_view_get_sample(self->large_view);
+  LimnerSample *neighbour = sample ? limner_gallery_get_neighbour(self->gallery, sample, by) : NULL;
+  if (neighbour)
+    limner_large_view_set_sample(self->large_view, neighbour);
+}
+
+static void previous(GtkWidget *widget, const char *action, GVariant *parameter) {
+  step(widget, -1);
+}
+
+static void next(GtkWidget *widget, const char *action, GVariant *parameter) {
+  step(widget, 1);
+}
+
+// --- pictures to change --------------------------------------------------------------------------
+
+// Makes it the input and waits for words, wherever the person came from.
+static void change(LimnerWindow *self, LimnerInput *input) {
+  limner_window_go_back(self);
+  adw_flap_set_reveal_flap(self->flap, TRUE);
+  limner_controls_change(self->controls, input);
+}
+
+static void edit(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerSample *sample = usable_sample(self);
+  if (!sample)
+    return;
+  g_autoptr(LimnerInput) input = limner_input_new_from_sample(sample);
+  change(self, input);
+}
+
+static void edit_origin(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerJob *job = limner_gallery_get_job(self->gallery);
+  if (job && limner_job_get_request(job)->input)
+    change(self, limner_job_get_request(job)->input);
+}
+
+static void on_picture_chosen(LimnerWindow *self, int response) {
+  g_autofree char *path = limner_window_end_chooser(self, response);
+  if (!path)
+    return;
+  g_autoptr(GFile) file = g_file_new_for_path(path);
+  adw_flap_set_reveal_flap(self->flap, TRUE);
+  limner_drop_zone_load(limner_controls_get_drop_zone(self->controls), file);
+  limner_controls_focus_prompt(self->controls);
+}
+
+static void open_picture(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  GtkFileChooserNative *chooser = limner_window_new_chooser(
+      self, _("Choose a Picture"), GTK_FILE_CHOOSER_ACTION_OPEN, _("_Open"));
+  g_autoptr(GtkFileFilter) filter = gtk_file_filter_new();
+  gtk_file_filter_set_name(filter, _("Pictures"));
+  gtk_file_filter_add_pixbuf_formats(filter);
+  gtk_file_chooser_add_filter(GTK_FILE_CHOOSER(chooser), filter);
+  g_signal_connect_object(chooser, "response", G_CALLBACK(on_picture_chosen), self,
+                          G_CONNECT_SWAPPED);
+  gtk_native_dialog_show(GTK_NATIVE_DIALOG(chooser));
+}
+
+static void paste_picture(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  limner_window_go_back(self);
+  adw_flap_set_reveal_flap(self->flap, TRUE);
+  limner_drop_zone_paste(limner_controls_get_drop_zone(self->controls));
+}
+
+// --- the actions ---------------------------------------------------------------------------------
+
+void limner_window_install_picture_actions(GtkWidgetClass *widget_class) {
+  static const struct {
+    const char *name;
+    GtkWidgetActionActivateFunc activate;
+  } actions[] = {
+      {"win.save", save},
+      {"win.save-as", save_as},
+      {"win.copy", copy},
+      {"win.view", view},
+      {"win.back", back},
+      {"win.previous", previous},
+      {"win.next", next},
+      {"win.edit", edit},
+      {"win.edit-origin", edit_origin},
+      {"win.open-picture", open_picture},
+      {"win.paste-picture", paste_picture},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
+    gtk_widget_class_install_action(widget_class, actions[i].name, NULL, actions[i].activate);
+  gtk_widget_class_install_action(widget_class, "win.show-file", "ay", show_file);
+}
