@@ -96,6 +96,8 @@ static void on_input_changed(LimnerControls *self) {
                                   "hills, sea and snow, by day or night."));
   gtk_widget_set_visible(GTK_WIDGET(self->freedom_slider), is_edit);
   set_hint(self, NULL);
+  if (is_edit)
+    limner_controls_focus_prompt(self);
 }
 
 gboolean limner_controls_check(LimnerControls *self) {

@@ -115,10 +115,11 @@ static void on_drag_begin(GtkDragSource *source, GdkDrag *drag) {
   GtkWidget *canvas = gtk_event_controller_get_widget(GTK_EVENT_CONTROLLER(source));
   LimnerSample *sample = limner_canvas_get_sample(LIMNER_CANVAS(canvas));
   g_autoptr(GdkTexture) texture = limner_texture_new(limner_sample_get_picture(sample));
-  GtkWidget *picture = gtk_picture_new_for_paintable(GDK_PAINTABLE(texture));
-  gtk_widget_set_size_request(picture, ICON_PX, ICON_PX);
-  gtk_drag_icon_set_child(GTK_DRAG_ICON(gtk_drag_icon_get_for_drag(drag)), picture);
-  gdk_drag_set_hotspot(drag, -8, -8);
+  GtkSnapshot *snapshot = gtk_snapshot_new();
+  gtk_snapshot_append_texture(snapshot, texture, &GRAPHENE_RECT_INIT(0, 0, ICON_PX, ICON_PX));
+  g_autoptr(GdkPaintable) icon =
+      gtk_snapshot_free_to_paintable(snapshot, &GRAPHENE_SIZE_INIT(ICON_PX, ICON_PX));
+  gtk_drag_source_set_icon(source, icon, ICON_PX / 2, ICON_PX / 2);
 }
 
 void limner_canvas_make_draggable(LimnerCanvas *canvas) {

@@ -7,6 +7,9 @@
 
 #include <glib/gi18n.h>
 
+// A picture that is read sooner needs no words meanwhile.
+#define PATIENCE_MS 300
+
 struct _LimnerDropZone {
   GtkWidget parent_instance;
   // Template
@@ -25,6 +28,8 @@ struct _LimnerDropZone {
   // Owned
   LimnerInput *input;
   GCancellable *loading; // NULL = nothing is being read
+  // Plain
+  guint patience; // source that says a picture is being read; 0 = none
 };
 
 G_DEFINE_FINAL_TYPE(LimnerDropZone, limner_drop_zone, GTK_TYPE_WIDGET)
@@ -82,7 +87,14 @@ static void update(LimnerDropZone *self) {
 
 // --- the picture ---------------------------------------------------------------------------------
 
+static void on_impatient(gpointer data) {
+  LimnerDropZone *self = data;
+  self->patience = 0;
+  set_note(self, _("Reading the picture…"), FALSE);
+}
+
 static void stop_loading(LimnerDropZone *self) {
+  g_clear_handle_id(&self->patience, g_source_remove);
   if (self->loading)
     g_cancellable_cancel(self->loading);
   g_clear_object(&self->loading);
@@ -91,7 +103,8 @@ static void stop_loading(LimnerDropZone *self) {
 static void start_loading(LimnerDropZone *self) {
   stop_loading(self);
   self->loading = g_cancellable_new();
-  set_note(self, _("Reading the picture…"), FALSE);
+  set_note(self, NULL, FALSE);
+  self->patience = g_timeout_add_once(PATIENCE_MS, on_impatient, self);
 }
 
 LimnerInput *limner_drop_zone_get_input(LimnerDropZone *self) {
@@ -125,7 +138,7 @@ static void on_picked(GObject *source, GAsyncResult *result, gpointer data) {
   if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
   LimnerDropZone *self = data;
-  g_clear_object(&self->loading);
+  stop_loading(self);
   if (error) {
     set_note(self, error->message, TRUE);
     return;
@@ -236,6 +249,7 @@ static void limner_drop_zone_class_init(LimnerDropZoneClass *klass) {
                          G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY);
   g_object_class_install_properties(object_class, N_PROPS, properties);
   g_type_ensure(LIMNER_TYPE_SEEN);
+  gtk_widget_class_set_css_name(widget_class, "dropzone");
   bind_template(widget_class);
   gtk_widget_class_install_action(widget_class, "zone.clear", NULL, clear);
 }

@@ -207,7 +207,12 @@ static void test_provider(void) {
   g_autoptr(GBytes) sent = g_memory_output_stream_steal_as_bytes(G_MEMORY_OUTPUT_STREAM(stream));
   g_autoptr(GBytes) saved = limner_picture_dup_png(picture, NULL);
   g_assert_true(g_bytes_equal(sent, saved));
-  g_assert_finalize_object(content);
+  gpointer gone = content;
+  g_object_add_weak_pointer(G_OBJECT(content), &gone);
+  g_object_unref(content);
+  for (int i = 0; gone && i < 200; i++)
+    g_usleep(10000); // the thread that wrote lets go of it when it ends
+  g_assert_null(gone);
 }
 
 static void test_controls(void) {

@@ -243,6 +243,56 @@ static void test_large_view(void) {
   g_assert_finalize_object(view);
 }
 
+// What was changed stays beside what came of it.
+static void test_origin(void) {
+  guint8 rgb[6 * 4 * 3] = {0};
+  g_autoptr(GBytes) bytes = g_bytes_new(rgb, sizeof rgb);
+  g_autoptr(LimnerPicture) picture = limner_picture_new(bytes, 6, 4);
+  g_autoptr(LimnerInput) input = limner_input_new_from_picture(picture, "photo.jpg", NULL);
+  const LimnerRequest request = {
+      .prompt = (char *)"make it night", .input = input, .n_samples = 2, .top_p = 1};
+  g_autoptr(LimnerJob) edit = limner_job_new(&request);
+  g_autoptr(LimnerJob) plain = new_job("a boat", 1);
+  LimnerGallery *gallery = make(LIMNER_TYPE_GALLERY);
+  GtkWidget *origin = template_child(gallery, LIMNER_TYPE_GALLERY, "origin");
+  GtkLabel *label = template_child(gallery, LIMNER_TYPE_GALLERY, "origin_label");
+  limner_gallery_show_job(gallery, edit);
+  g_assert_true(gtk_widget_get_visible(origin));
+  g_assert_cmpstr(gtk_label_get_label(label), ==, "photo.jpg");
+  limner_gallery_show_job(gallery, plain);
+  g_assert_false(gtk_widget_get_visible(origin));
+  LimnerLargeView *view = make(LIMNER_TYPE_LARGE_VIEW);
+  GtkWidget *before = template_child(view, LIMNER_TYPE_LARGE_VIEW, "before_button");
+  GtkStack *stack = template_child(view, LIMNER_TYPE_LARGE_VIEW, "stack");
+  GtkWidget *seen = template_child(view, LIMNER_TYPE_LARGE_VIEW, "before");
+  limner_large_view_set_sample(view, first_sample(edit));
+  g_assert_true(gtk_widget_get_visible(before));
+  gtk_toggle_button_set_active(GTK_TOGGLE_BUTTON(before), TRUE);
+  g_assert_true(gtk_stack_get_visible_child(stack) == seen);
+  limner_large_view_set_sample(view, first_sample(plain));
+  g_assert_false(gtk_widget_get_visible(before));
+  g_assert_false(gtk_stack_get_visible_child(stack) == seen);
+  g_assert_finalize_object(view);
+  g_assert_finalize_object(gallery);
+}
+
+static void test_neighbours(void) {
+  g_autoptr(LimnerJob) earlier = finished_job("a boat", 2);
+  g_autoptr(LimnerJob) present = finished_job("a tree", 1);
+  LimnerGallery *gallery = make(LIMNER_TYPE_GALLERY);
+  LimnerSample *newest = first_sample(present);
+  limner_gallery_show_job(gallery, earlier);
+  limner_gallery_show_job(gallery, present);
+  g_assert_null(limner_gallery_get_neighbour(gallery, newest, -1));
+  LimnerSample *next = limner_gallery_get_neighbour(gallery, newest, 1);
+  g_assert_true(next == first_sample(earlier));
+  g_assert_true(limner_gallery_get_neighbour(gallery, next, -1) == newest);
+  LimnerSample *last = limner_gallery_get_neighbour(gallery, next, 1);
+  g_assert_cmpuint(limner_sample_get_index(last), ==, 1);
+  g_assert_null(limner_gallery_get_neighbour(gallery, last, 1));
+  g_assert_finalize_object(gallery);
+}
+
 static LimnerWindow *new_window(LimnerJobQueue *queue, GSettings *settings) {
   LimnerWindow *window = limner_window_new(NULL, queue, settings);
   gtk_window_present(GTK_WINDOW(window));
@@ -395,6 +445,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/ui/progress", test_progress);
   g_test_add_func("/ui/gallery", test_gallery);
   g_test_add_func("/ui/large-view", test_large_view);
+  g_test_add_func("/ui/origin", test_origin);
+  g_test_add_func("/ui/neighbours", test_neighbours);
   g_test_add_func("/ui/window", test_window);
   g_test_add_func("/ui/window/bad-model", test_window_bad_model);
   g_test_add_func("/ui/window/names", test_window_names);
