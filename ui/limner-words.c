@@ -89,7 +89,8 @@ double limner_words_get_fraction(LimnerJob *job) {
   const guint n_total = limner_job_get_n_total(job);
   if (state == LIMNER_JOB_FINISHING || state == LIMNER_JOB_DONE)
     return 1;
-  if (state != LIMNER_JOB_PAINTING || n_total == 0)
+  const gboolean is_counted = state == LIMNER_JOB_LOOKING || state == LIMNER_JOB_PAINTING;
+  if (!is_counted || n_total == 0)
     return 0;
   return CLAMP((double)limner_job_get_n_done(job) / n_total, 0, 1);
 }

@@ -7,7 +7,7 @@
 
 // "336 of 576 tokens – 410 tokens/s – 2 s left", "Stopped after 3 of 24 rows", ... Owned.
 char *limner_words_for_job(LimnerJob *job);
-// How far the job is, 0 .. 1.
+// How far the job is, 0 .. 1: in looking at its picture, then in painting.
 double limner_words_get_fraction(LimnerJob *job);
 // "Sample 2 of 4, a red house on a green hill at night". Owned.
 char *limner_words_for_sample(LimnerSample *sample);
