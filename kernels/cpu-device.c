@@ -91,6 +91,7 @@ static void init_table(jk_device *table) {
   table->free = cpu_free;
   table->upload = cpu_copy_in;
   table->download = cpu_copy_out;
+  table->copy = cpu_copy_in;
   table->sync = cpu_sync;
   table->close = cpu_close;
   jk_cpu_init_linear(table);

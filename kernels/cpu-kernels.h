@@ -73,6 +73,8 @@ typedef struct jk_cpu_kernels {
   void (*group_sums)(const jk_group_job *job, double *sums, int begin, int end);
   void (*group_apply)(const jk_group_job *job, int begin, int end);
   void (*rms_norm)(float *y, const float *x, const float *weight, int dim, float eps);
+  void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, int dim,
+                     float eps);
   void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
   void (*gelu)(float *y, const float *x, size_t n);
 } jk_cpu_kernels;

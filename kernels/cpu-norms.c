@@ -30,6 +30,27 @@ static void rms_norm(jk_device *dev, float *y, const float *x, const float *weig
   jk_cpu_share(cpu, rms_item, &s, n_rows, 2.0 * (double)n_rows * (double)dim);
 }
 
+typedef struct shared_layer {
+  const jk_cpu_kernels *kernels;
+  float *y;
+  const float *x, *weight, *bias;
+  int dim;
+  float eps;
+} shared_layer;
+
+static void layer_item(void *context, int item, int thread) {
+  shared_layer *s = context;
+  size_t at = (size_t)item * (size_t)s->dim;
+  s->kernels->layer_norm(s->y + at, s->x + at, s->weight, s->bias, s->dim, s->eps);
+}
+
+static void layer_norm(jk_device *dev, float *y, const float *x, const float *weight,
+                       const float *bias, int n_rows, int dim, float eps) {
+  jk_cpu_device *cpu = jk_cpu_of(dev);
+  shared_layer s = {&cpu->kernels, y, x, weight, bias, dim, eps};
+  jk_cpu_share(cpu, layer_item, &s, n_rows, 3.0 * (double)n_rows * (double)dim);
+}
+
 typedef struct shared_values {
   const jk_cpu_kernels *kernels;
   float *y;
@@ -148,6 +169,7 @@ static void group_norm(jk_device *dev, float *y, const float *x, const float *we
 
 void jk_cpu_init_norms(jk_device *table) {
   table->rms_norm = rms_norm;
+  table->layer_norm = layer_norm;
   table->silu_mul = silu_mul;
   table->gelu = gelu;
   table->group_norm = group_norm;

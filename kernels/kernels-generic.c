@@ -177,6 +177,19 @@ static void rms_norm_generic(float *y, const float *x, const float *weight, int 
     y[i] = x[i] * scale * weight[i];
 }
 
+static void layer_norm_generic(float *y, const float *x, const float *weight, const float *bias,
+                               int dim, float eps) {
+  double sum = 0.0, squares = 0.0;
+  for (int i = 0; i < dim; i++)
+    sum += (double)x[i];
+  const double mean = sum / dim;
+  for (int i = 0; i < dim; i++)
+    squares += ((double)x[i] - mean) * ((double)x[i] - mean);
+  const double scale = 1.0 / sqrt(squares / dim + (double)eps);
+  for (int i = 0; i < dim; i++)
+    y[i] = (float)(((double)x[i] - mean) * scale) * weight[i] + bias[i];
+}
+
 static void silu_mul_generic(float *y, const float *gate, const float *up, size_t n) {
   for (size_t i = 0; i < n; i++)
     y[i] = silu(gate[i]) * up[i];
@@ -196,6 +209,7 @@ void jk_kernels_init_generic(jk_cpu_kernels *kernels) {
       .group_sums = group_sums_generic,
       .group_apply = group_apply_generic,
       .rms_norm = rms_norm_generic,
+      .layer_norm = layer_norm_generic,
       .silu_mul = silu_mul_generic,
       .gelu = gelu_generic,
   };

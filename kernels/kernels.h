@@ -94,6 +94,8 @@ struct jk_device {
   void (*free)(jk_device *dev, void *p); // NULL is allowed
   jk_status (*upload)(jk_device *dev, void *dst, const void *host_src, size_t n_bytes);
   jk_status (*download)(jk_device *dev, void *host_dst, const void *src, size_t n_bytes);
+  // Between two places on the device that do not overlap.
+  jk_status (*copy)(jk_device *dev, void *dst, const void *src, size_t n_bytes);
   jk_status (*sync)(jk_device *dev);
 
   // --- weights ----------------------------------------------------------------------------------
@@ -116,6 +118,10 @@ struct jk_device {
   // y = x / sqrt(mean(x^2) + eps) * weight, per row of `dim`. y may equal x. Zhang & Sennrich 2019.
   void (*rms_norm)(jk_device *dev, float *y, const float *x, const float *weight, int n_rows,
                    int dim, float eps);
+  // y = (x - mean) / sqrt(variance + eps) * weight + bias, per row of `dim`, biased variance. y may
+  // equal x. Ba et al. 2016.
+  void (*layer_norm)(jk_device *dev, float *y, const float *x, const float *weight,
+                     const float *bias, int n_rows, int dim, float eps);
   // Rotary embedding in place, first half with second half of each head:
   // x[n_rows][n_heads][head_dim]. cos, sin: [n_positions][head_dim / 2]; positions: host memory,
   // one per row. Su et al. 2021.

@@ -23,6 +23,34 @@ static void rms_norm(float *y, const float *x, const float *weight, int dim, flo
   }
 }
 
+static vf less_mean(const float *x, vf mean, int n) {
+  const vf value = vf_sub(vf_load_upto(x, n), mean);
+  if (n >= LANES)
+    return value;
+  float part_of[LANES] = {0};
+  vf_store_part(part_of, value, n);
+  return vf_load(part_of);
+}
+
+// The mean first, so that a large one costs the variance no digits.
+static void layer_norm(float *y, const float *x, const float *weight, const float *bias, int dim,
+                       float eps) {
+  vf sum = vf_zero(), squares = vf_zero();
+  for (int i = 0; i < dim; i += LANES)
+    sum = vf_add(sum, vf_load_upto(x + i, part(dim, i)));
+  const vf mean = vf_set(vf_sum(sum) / (float)dim);
+  for (int i = 0; i < dim; i += LANES) {
+    const vf value = less_mean(x + i, mean, part(dim, i));
+    squares = vf_fma(value, value, squares);
+  }
+  const vf scale = vf_set(1.0f / sqrtf(vf_sum(squares) / (float)dim + eps));
+  for (int i = 0; i < dim; i += LANES) {
+    const int n = part(dim, i);
+    const vf value = vf_mul(vf_sub(vf_load_upto(x + i, n), mean), scale);
+    vf_store_upto(y + i, vf_fma(value, vf_load_upto(weight + i, n), vf_load_upto(bias + i, n)), n);
+  }
+}
+
 static void silu_mul(float *y, const float *gate, const float *up, size_t n) {
   size_t i = 0;
   for (; i + LANES <= n; i += LANES)
@@ -107,6 +135,7 @@ static void group_apply(const jk_group_job *job, int begin, int end) {
 
 void JK_SIMD_NAME(jk_init_norms)(jk_cpu_kernels *kernels) {
   kernels->rms_norm = rms_norm;
+  kernels->layer_norm = layer_norm;
   kernels->silu_mul = silu_mul;
   kernels->gelu = gelu;
   kernels->group_sums = group_sums;

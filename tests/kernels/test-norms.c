@@ -50,6 +50,55 @@ static void test_rms_norm(jk_isa isa) {
   dev->close(dev);
 }
 
+// Rows with a mean 40 times their spread.
+static void test_layer_norm(jk_isa isa) {
+  enum { ROWS = 5 };
+  jk_device *dev = check_open(2, isa);
+  check_random random = check_seed(45);
+  check_worst worst = {0};
+  bool whole = true, alone = true;
+  for (int i = 0; i < N_DIMS; i++) {
+    int dim = dims[i];
+    check_buffer x = check_buffer_new((size_t)(ROWS * dim), 1), y = check_buffer_new(x.n, 0);
+    float *weight = malloc((size_t)dim * sizeof *weight),
+          *bias = malloc((size_t)dim * sizeof *bias);
+    check_fill(&random, x.x, x.n, 0.5f);
+    check_fill(&random, weight, (size_t)dim, 1.0f);
+    check_fill(&random, bias, (size_t)dim, 1.0f);
+    for (size_t j = 0; j < x.n; j++)
+      x.x[j] += 20.0f;
+    dev->layer_norm(dev, y.x, x.x, weight, bias, ROWS, dim, 1e-6f);
+    for (int row = 0; row < ROWS; row++) {
+      const float *values = x.x + row * dim;
+      double sum = 0.0, squares = 0.0;
+      for (int d = 0; d < dim; d++)
+        sum += (double)values[d];
+      for (int d = 0; d < dim; d++)
+        squares += pow((double)values[d] - sum / dim, 2.0);
+      double deviation = sqrt(squares / dim + (double)1e-6f);
+      for (int d = 0; d < dim; d++) {
+        double w = (double)weight[d], shift = (double)bias[d];
+        double expected = ((double)values[d] - sum / dim) / deviation * w + shift;
+        double scale = fabs(sum / dim / deviation * w) + fabs(shift);
+        check_note(&worst, (double)y.x[row * dim + d], expected, fabs(expected) + scale);
+      }
+    }
+    whole &= check_buffer_intact(&x) && check_buffer_intact(&y);
+    for (int r = 0; r < ROWS; r++) // in place
+      dev->layer_norm(dev, x.x + r * dim, x.x + r * dim, weight, bias, 1, dim, 1e-6f);
+    alone &= check_same(x.x, y.x, x.n);
+    free(weight);
+    free(bias);
+    check_buffer_free(&x);
+    check_buffer_free(&y);
+  }
+  check(whole, "layer_norm %s: nothing written outside", jk_isa_text(isa));
+  check(alone, "layer_norm %s: in place and row by row, the same bits", jk_isa_text(isa));
+  // Observed 1.4e-7.
+  check_bound(&worst, 4e-7, "layer_norm %s: close to f64", jk_isa_text(isa));
+  dev->close(dev);
+}
+
 typedef struct group_shape {
   int n_pixels, channels, n_groups;
 } group_shape;
@@ -212,6 +261,7 @@ static void test_widen_and_gather(void) {
 int main(void) {
   for (jk_isa isa = JK_ISA_GENERIC; isa <= jk_cpu_best_isa(); isa++) {
     test_rms_norm(isa);
+    test_layer_norm(isa);
     test_group_norm(isa);
     test_activations(isa);
     test_extremes(isa);
