@@ -167,6 +167,11 @@ static bool resolve_picture(const Resolver *r) {
                       "of %d pixels in patches of %d), found %d",
                       r->folder, c->n_image_tokens, c->grid, c->grid, c->image_size_px,
                       c->patch_size_px, s->n_image_tokens);
+  if (c->rules.min_size_px > c->image_size_px)
+    return janus_fail(r->error, JANUS_ERROR_FORMAT,
+                      "%s/preprocessor_config.json: min_size: expected at most image_size %d, "
+                      "found %d",
+                      r->folder, c->image_size_px, c->rules.min_size_px);
   if (c->n_image_tokens >= c->max_positions)
     return janus_fail(r->error, JANUS_ERROR_FORMAT,
                       "%s/config.json: language_config.max_position_embeddings: expected more than "
@@ -178,6 +183,8 @@ static bool resolve_picture(const Resolver *r) {
 bool config_resolve(const char *folder, const StatedConfig *stated, const SafetensorsSet *files,
                     JanusConfig *config, JanusError *error) {
   const Resolver r = {folder, stated, files, config, error};
-  *config = (JanusConfig){.defaults = stated->defaults};
+  *config = (JanusConfig){.defaults = stated->defaults,
+                          .rules = stated->rules,
+                          .n_vision_heads = stated->n_vision_heads};
   return resolve_llama_sizes(&r) && resolve_heads(&r) && resolve_codes(&r) && resolve_picture(&r);
 }

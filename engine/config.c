@@ -43,6 +43,7 @@ static const ConfigEntry entries[] = {
     PARAM("gen_aligner_config", "input_dim", gen_embed_dim, MAX_SIZE),
     PARAM("gen_aligner_config", "n_embed", gen_aligner_dim, MAX_SIZE),
     PARAM("vision_config", "image_size", image_size_px, MAX_IMAGE_PX),
+    PARAM("vision_config", "num_heads", n_vision_heads, 65536),
 };
 
 // The section of an entry, absent ones included, named for messages in `where`.
@@ -149,8 +150,30 @@ static bool read_config(const JsonPlace *root, StatedConfig *stated, JanusError 
          read_language(root, stated, error);
 }
 
+// A list of three numbers, one a channel.
+static bool read_channels(const JsonPlace *root, const char *key, double min, float values[3],
+                          JanusError *error) {
+  const json_t *list = json_object_get(root->object, key);
+  if (!list || json_is_null(list))
+    return true;
+  bool ok = json_array_size(list) == 3; // 0 for what is no list
+  for (size_t i = 0; i < 3 && ok; i++) {
+    const double value = json_number_value(json_array_get(list, i));
+    ok = json_is_number(json_array_get(list, i)) && value >= min && value <= 1e6;
+    values[i] = (float)value;
+  }
+  return ok || janus_fail(error, JANUS_ERROR_FORMAT, "%s: %s: expected three numbers from %g up",
+                          root->path, key, min);
+}
+
 static bool read_preprocessor(const JsonPlace *root, StatedConfig *stated, JanusError *error) {
-  return json_get_int(root, "image_size", 1, MAX_IMAGE_PX, &stated->preprocessor_px, error);
+  JanusImageRules *rules = &stated->rules;
+  return json_get_int(root, "image_size", 1, MAX_IMAGE_PX, &stated->preprocessor_px, error) &&
+         json_get_int(root, "min_size", 1, MAX_IMAGE_PX, &rules->min_size_px, error) &&
+         json_get_number(root, "rescale_factor", 1e-9, 1e9, &rules->rescale, error) &&
+         json_get_bool(root, "do_normalize", &rules->normalizes, error) &&
+         read_channels(root, "image_mean", 0, rules->mean, error) &&
+         read_channels(root, "image_std", 1e-6, rules->std, error);
 }
 
 static bool read_processor(const JsonPlace *root, StatedConfig *stated, JanusError *error) {
@@ -182,7 +205,12 @@ static bool read_file(const char *folder, const char *name, bool is_optional, Re
 }
 
 bool config_read(const char *folder, StatedConfig *stated, JanusError *error) {
-  *stated = (StatedConfig){.defaults = {.cfg = 5, .image_cfg = 5, .temperature = 1}};
+  *stated = (StatedConfig){.defaults = {.cfg = 5, .image_cfg = 5, .temperature = 1},
+                           .rules = {.min_size_px = 14,
+                                     .rescale = 1.0 / 255,
+                                     .normalizes = true,
+                                     .mean = {0.5f, 0.5f, 0.5f},
+                                     .std = {0.5f, 0.5f, 0.5f}}};
   return read_file(folder, "config.json", false, read_config, stated, error) &&
          read_file(folder, "preprocessor_config.json", true, read_preprocessor, stated, error) &&
          read_file(folder, "processor_config.json", true, read_processor, stated, error) &&

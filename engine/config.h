@@ -19,6 +19,8 @@ typedef struct StatedConfig {
   int image_size_px;      // vision_config
   int preprocessor_px;    // preprocessor_config.json
   int n_image_tokens;     // processor_config.json
+  int n_vision_heads;     // vision_config
+  JanusImageRules rules;  // preprocessor_config.json, else the original's
   JanusDefaults defaults; // generation_config.json, else the original's
 } StatedConfig;
 

@@ -1,73 +1,91 @@
 // SPDX-License-Identifier: MIT
-// Inside the engine: the rows of one request. Each sample has one row per class (conditional, and
-// unconditional when guidance is on); the rows' prompts are computed once and shared by the
-// samples. Knows nothing about drawing: sessions draw, traces follow a list.
+// Inside the engine: the rows of one request. Each sample has one row per class; the rows' prompts
+// are computed once and shared by the samples. Knows nothing about drawing: sessions draw, traces
+// follow a list.
+//
+// A class's prompt but for its last position is a prefix that all samples share. That last
+// position, <begin_of_image>, and the picture tokens behind it are a sample's own, in its tails.
 #ifndef JANUS_GENERATION_H
 #define JANUS_GENERATION_H
 
 #include "engine/llama.h"
+#include "engine/pad-prefix.h"
+#include "engine/prompt.h"
 
 // How many rows go through the layers at once. Results do not depend on them.
 enum { GENERATION_CHUNK_ROWS = 32, GENERATION_GROUP_ROWS = 48 };
 
+// What a row knows.
 typedef enum GenerationClass {
-  GENERATION_COND,
-  GENERATION_UNCOND,
+  GENERATION_COND,   // the whole prompt; of an edit also the picture's features and tokens ("full")
+  GENERATION_PART,   // of an edit: the same with pads for the tokens
+  GENERATION_UNCOND, // BOS, pads, <begin_of_image>
   GENERATION_MAX_CLASSES,
 } GenerationClass;
 
 typedef struct GenerationPlan {
   int n_samples;
-  int n_classes;  // 2, or 1 for the conditional row alone
-  int chunk_rows; // prompt rows per pass
-  int group_rows; // most rows per pass of picture tokens
+  int n_classes;
+  GenerationClass classes[GENERATION_MAX_CLASSES]; // ascending, the first is COND
+  int chunk_rows;                                  // prompt rows per pass
+  int group_rows;                                  // most rows per pass of picture tokens
 } GenerationPlan;
+
+// The picture of an edit; borrowed. Both have n_image_tokens entries.
+typedef struct GenerationPicture {
+  const float *features; // device [n][dim], aligned
+  const int32_t *tokens; // host [n]
+} GenerationPicture;
 
 typedef struct Generation {
   const JanusModel *model; // borrowed
   GenerationPlan plan;
+  GenerationPicture picture;              // of an edit, before its prefill
+  JanusPrompt prompt;                     // owned
   int group_samples;                      // samples per pass of picture tokens
-  int n_prompt;                           // positions of the prompt, the same in every class
-  int n_prompt_done;                      // of n_classes * n_prompt, class after class
-  int32_t *prompt;                        // [n_classes][n_prompt]
-  KvCache shared[GENERATION_MAX_CLASSES]; // the prompts
-  KvCache *tails;                         // [n_samples][n_classes], picture tokens
+  int n_prefix;                           // positions of a prompt that samples share
+  KvCache shared[GENERATION_MAX_CLASSES]; // the prefixes, by class; UNCOND's is `pads`
+  int n_prefix_done[GENERATION_MAX_CLASSES];
+  PadPrefix *pads;
+  KvCache *tails; // [n_samples][n_classes], from <begin_of_image> on
   LlamaWorkspace ws;
   LlamaRow *rows; // host, one per row of a pass
   int32_t *fed;   // host, likewise
   float *embed;   // [rows][gen_embed_dim]
-  float *first;   // [n_classes][dim] normed hidden state of each prompt's last position
   float *hidden;  // [n_classes][group][dim] normed hidden state of the last pass
   float *head;    // [n_classes][group][gen_head_dim]
   float *logits;  // [n_classes][group][n_codes]
   float *guided;  // [group][n_codes]
 } Generation;
 
-// The usual plan for a request.
-GenerationPlan generation_plan(int n_samples, bool guided);
+// The rows that a request needs: a cfg of 1 needs no unconditional row, an image_cfg of 0 no part.
+GenerationPlan generation_plan(int n_samples, bool is_edit, double cfg, double image_cfg);
 
 // Bytes of activations and of caches that generation_init() takes.
 size_t generation_activation_bytes(const JanusModel *model, const GenerationPlan *plan);
 size_t generation_kv_bytes(const JanusModel *model, const GenerationPlan *plan, int n_prompt);
 
-// Allocates everything a run needs. `ids` [n_prompt] is the conditional prompt (copied); the
-// unconditional row has pads between its first and last id. On failure *g is empty.
-bool generation_init(Generation *g, const JanusModel *model, const GenerationPlan *plan,
-                     const int32_t *ids, int n_prompt, JanusError *error);
+// Allocates everything a run needs and takes the prompt over. On failure *g is empty and the prompt
+// still the caller's. Caller holds model->lock, as for all the following.
+bool generation_init(Generation *g, JanusModel *model, const GenerationPlan *plan,
+                     JanusPrompt *prompt, JanusError *error);
 void generation_clear(Generation *g); // an empty one is allowed
 
-// The next chunk of the prompts. All the following: caller holds model->lock; false only when
-// `cancel` (NULL is allowed) was set, and then the call can be made again.
+// The next chunk of the prompts. False only when `cancel` (NULL is allowed) was set, and then the
+// call can be made again.
 bool generation_prefill(Generation *g, const atomic_bool *cancel);
-bool generation_is_prefilled(const Generation *g);
+// Positions computed and wanted, over all classes.
+int generation_prefill_done(const Generation *g);
+int generation_prefill_total(const Generation *g);
 
-// Feeds token number `index` of samples first .. first + n - 1 (n <= group_samples): their hidden
-// states go to g->hidden.
-bool generation_feed(Generation *g, int first, int n, const int32_t *tokens, int index,
+// Feeds slot number `slot` of samples first .. first + n - 1 (n <= group_samples): slot 0 is
+// <begin_of_image> (`tokens` is not read), slot i + 1 picture token i. Their hidden states, which
+// tell token number `slot`, go to g->hidden. False as above.
+bool generation_feed(Generation *g, int first, int n, const int32_t *tokens, int slot,
                      const atomic_bool *cancel);
 
-// logits, and guided when there are two classes, of n samples' `hidden` [n_classes][n][dim].
-// Returns the guided logits [n][n_codes].
-const float *generation_logits(Generation *g, const float *hidden, int n, double cfg);
+// Logits of the n samples last fed, and the guided ones [n][n_codes], which are returned:
+// c = (full + image_cfg part) / (1 + image_cfg), uncond + cfg (c - uncond).
+const float *generation_logits(Generation *g, int n, double cfg, double image_cfg);
 
 #endif

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: MIT
 // How much memory a request needs: the sums of what its parts say they allocate.
 #include "engine/generation.h"
+#include "engine/vision.h"
 #include "engine/vq-decoder.h"
+
+// An edit's prompt holds the picture twice, each time between two tags.
+static int n_picture_positions(const JanusModel *model) {
+  return 2 * (model->config.n_image_tokens + 2);
+}
 
 JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens,
                                   bool is_edit) {
-  (void)is_edit;
-  const GenerationPlan plan = generation_plan(n_samples, true);
+  const GenerationPlan plan = generation_plan(n_samples, is_edit, 5, 5);
+  const int n_prompt = n_prompt_tokens + (is_edit ? n_picture_positions(model) : 0);
   JanusMemory memory = {
       .weights_bytes = model->resident_bytes,
-      .kv_bytes = generation_kv_bytes(model, &plan, n_prompt_tokens),
-      .activation_bytes = generation_activation_bytes(model, &plan) + vq_workspace_bytes(model),
+      .kv_bytes = generation_kv_bytes(model, &plan, n_prompt),
+      .activation_bytes = generation_activation_bytes(model, &plan) + vq_workspace_bytes(model) +
+                          (is_edit ? vision_bytes(model) : 0),
   };
   memory.total_bytes = memory.weights_bytes + memory.kv_bytes + memory.activation_bytes;
   return memory;

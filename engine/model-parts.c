@@ -116,12 +116,20 @@ jk_weight part_table(ModelBuilder *b, int n_rows, int n_cols, const char *format
   return take(b, name, (int64_t[]){n_rows, n_cols}, 2, n_rows, n_cols);
 }
 
-static const float *take_floats(ModelBuilder *b, int n, const char *name) {
-  const jk_weight weight = take(b, name, (int64_t[]){n}, 1, 1, n);
-  float *values = part_memory(b, (size_t)n * sizeof *values);
+static const float *widen(ModelBuilder *b, jk_weight weight) {
+  const size_t n = (size_t)weight.n_rows * (size_t)weight.n_cols;
+  float *values = part_memory(b, n * sizeof *values);
   if (builder_ok(b))
-    jk_widen(values, weight.data, weight.dtype, (size_t)n);
+    jk_widen(values, weight.data, weight.dtype, n);
   return values;
+}
+
+static const float *take_floats(ModelBuilder *b, int n, const char *name) {
+  return widen(b, take(b, name, (int64_t[]){n}, 1, 1, n));
+}
+
+const float *part_positions(ModelBuilder *b, int n, int dim, const char *name) {
+  return widen(b, take(b, name, (int64_t[]){1, n, dim}, 3, n, dim));
 }
 
 const float *part_floats(ModelBuilder *b, int n, const char *format, ...) {
@@ -172,6 +180,48 @@ jk_linear *part_linear(ModelBuilder *b, PartKind kind, int n_out, int n_in, cons
   if (builder_ok(b))
     check_made(b, dev->linear_create(dev, weight, bias, &linear), prefix);
   return linear;
+}
+
+jk_linear *part_patches(ModelBuilder *b, int dim, int patch_px, const char *prefix) {
+  jk_device *dev = b->model->device;
+  jk_linear *linear = NULL;
+  const jk_weight weight = take_weight(b, prefix, (int64_t[]){dim, 3, patch_px, patch_px}, 4);
+  const jk_weight bias = take_bias(b, prefix, dim);
+  if (builder_ok(b))
+    check_made(b, dev->linear_create(dev, weight, bias, &linear), prefix);
+  return linear;
+}
+
+static jk_weight slice(jk_weight weight, int first_row, int n_rows) {
+  const size_t at = (size_t)first_row * (size_t)weight.n_cols * jk_dtype_size(weight.dtype);
+  weight.data = (const char *)weight.data + at;
+  weight.n_rows = n_rows;
+  return weight;
+}
+
+void part_qkv(ModelBuilder *b, int dim, jk_linear *out[3], const char *format, ...) {
+  char prefix[NAME_BYTES];
+  FORMAT_NAME(prefix, format);
+  jk_device *dev = b->model->device;
+  const jk_weight weight = take_weight(b, prefix, (int64_t[]){3 * dim, dim}, 2);
+  const jk_weight bias = take_bias(b, prefix, 3 * dim);
+  for (int i = 0; i < 3 && builder_ok(b); i++) {
+    jk_weight part = bias;
+    part.data = (const char *)bias.data + (size_t)(i * dim) * jk_dtype_size(bias.dtype);
+    part.n_cols = dim;
+    check_made(b, dev->linear_create(dev, slice(weight, i * dim, dim), part, &out[i]), prefix);
+  }
+}
+
+LayerNorm part_layer_norm(ModelBuilder *b, int dim, const char *format, ...) {
+  char prefix[NAME_BYTES], name[NAME_BYTES + 8];
+  FORMAT_NAME(prefix, format);
+  LayerNorm norm;
+  snprintf(name, sizeof name, "%sweight", prefix);
+  norm.weight = take_floats(b, dim, name);
+  snprintf(name, sizeof name, "%sbias", prefix);
+  norm.bias = take_floats(b, dim, name);
+  return norm;
 }
 
 jk_conv *part_conv(ModelBuilder *b, int n_out, int n_in, int max_width_px, const char *format,

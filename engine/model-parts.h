@@ -38,15 +38,26 @@ jk_linear *part_linear(ModelBuilder *b, PartKind kind, int n_out, int n_in, cons
 // [n_out][n_in][3][3] with a bias; packed for outputs of at most max_width_px.
 jk_conv *part_conv(ModelBuilder *b, int n_out, int n_in, int max_width_px, const char *prefix, ...)
     PART_FORMAT(5, 6);
+// Layers from the thirds of a fused qkv [3 * dim][dim] with a bias.
+void part_qkv(ModelBuilder *b, int dim, jk_linear *out[3], const char *prefix, ...)
+    PART_FORMAT(4, 5);
+// A table [1][n][dim], widened to memory that the model owns.
+const float *part_positions(ModelBuilder *b, int n, int dim, const char *name);
+// A convolution [dim][3][patch][patch] with a bias whose step is its size: a layer over patches.
+jk_linear *part_patches(ModelBuilder *b, int dim, int patch_px, const char *prefix);
+LayerNorm part_layer_norm(ModelBuilder *b, int dim, const char *prefix, ...) PART_FORMAT(3, 4);
 VqNorm part_norm(ModelBuilder *b, int channels, const char *prefix, ...) PART_FORMAT(3, 4);
 
 // Memory of n_bytes that is released with the model; NULL after a failure.
 void *part_memory(ModelBuilder *b, size_t n_bytes);
 
-// model-llama.c: the language model and the layers around it; model-vq.c: the picture decoder.
+// model-llama.c: the language model and the layers around it; model-vq.c: the picture tokens'
+// encoder and decoder; model-vision.c: SigLIP and its aligner.
 void model_build_llama(ModelBuilder *b);
 void model_clear_llama(JanusModel *model);
 void model_build_vq(ModelBuilder *b);
 void model_clear_vq(JanusModel *model);
+void model_build_vision(ModelBuilder *b);
+void model_clear_vision(JanusModel *model);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Building the picture decoder: its widths and block counts come from the tensors.
+// Building the halves of the picture tokens' autoencoder: widths and block counts come from the
+// tensors.
 #include "engine/config.h"
 #include "engine/error.h"
 #include "engine/model-parts.h"
@@ -9,6 +10,7 @@
 
 #define VQ "gen_vision_model."
 #define DECODER VQ "decoder."
+#define ENCODER VQ "encoder."
 
 // F.normalize over each row with eps 1e-12.
 static void build_codebook(ModelBuilder *b) {
@@ -31,11 +33,6 @@ static void build_codebook(ModelBuilder *b) {
   b->model->vq.codebook = book;
 }
 
-static void widen_to(ModelBuilder *b, int channels) {
-  if (channels > b->model->vq.max_channels)
-    b->model->vq.max_channels = channels;
-}
-
 // A residual block at `prefix` ("...res.0."), whose input has n_in channels.
 static VqResBlock build_res(ModelBuilder *b, int n_in, int width_px, const char *prefix) {
   VqResBlock res = {.n_in = n_in};
@@ -48,7 +45,6 @@ static VqResBlock build_res(ModelBuilder *b, int n_in, int width_px, const char 
   res.conv2 = part_conv(b, res.n_out, res.n_out, width_px, "%sconv2.", prefix);
   if (n_in != res.n_out)
     res.shortcut = part_linear(b, PART_CONV_1X1, res.n_out, n_in, "%snin_shortcut.", prefix);
-  widen_to(b, res.n_out);
   return res;
 }
 
@@ -72,64 +68,120 @@ static int count_blocks(ModelBuilder *b, const char *level) {
   return builder_ok(b) ? n : 0;
 }
 
-// Level i, whose input has n_in channels; returns the channels of its output.
-static int build_level(ModelBuilder *b, int i, int n_in) {
-  VqDecoder *vq = &b->model->vq;
-  VqLevel *level = &vq->levels[i];
-  const int width_px = b->model->config.grid << i;
+// Where a level lies, and what it does.
+typedef struct LevelPlace {
+  const char *half;     // "gen_vision_model.decoder."
+  const char *resample; // "upsample.conv.", or NULL on the last level
+  int index;
+  int width_px, next_width_px; // of the output, and after resampling
+  bool has_attention;
+} LevelPlace;
+
+// A level whose input has n_in channels; returns the channels of its output.
+static int build_level(ModelBuilder *b, VqLevel *level, const LevelPlace *place, int n_in) {
   char prefix[96], block[128];
-  snprintf(prefix, sizeof prefix, DECODER "conv_blocks.%d.", i);
+  snprintf(prefix, sizeof prefix, "%sconv_blocks.%d.", place->half, place->index);
   level->n_res = count_blocks(b, prefix);
-  level->has_attention = i == 0;
-  if (i > 0 && part_exists(b, "%sattn.0.norm.weight", prefix))
+  level->has_attention = place->has_attention;
+  if (!place->has_attention && part_exists(b, "%sattn.0.norm.weight", prefix))
     janus_fail(&b->error, JANUS_ERROR_UNSUPPORTED,
-               "%s: expected attention in the decoder's first level only, found %sattn.0",
-               b->folder, prefix);
+               "%s: expected attention in the deepest level of %s only, found %sattn.0", b->folder,
+               place->half, prefix);
   for (int j = 0; j < level->n_res; j++) {
     snprintf(block, sizeof block, "%sres.%d.", prefix, j);
-    level->res[j] = build_res(b, n_in, width_px, block);
+    level->res[j] = build_res(b, n_in, place->width_px, block);
     n_in = level->res[j].n_out;
     snprintf(block, sizeof block, "%sattn.%d.", prefix, j);
     if (level->has_attention)
       level->attention[j] = build_attention(b, n_in, block);
   }
-  if (i < vq->n_levels - 1)
-    level->upsample = part_conv(b, n_in, n_in, 2 * width_px, "%supsample.conv.", prefix);
+  if (place->resample)
+    level->resample =
+        part_conv(b, n_in, n_in, place->next_width_px, "%s%s", prefix, place->resample);
   return n_in;
 }
 
-// The decoder's attention workspace is as wide as the middle; all levels begin there.
-static void build_middle(ModelBuilder *b, int channels) {
-  VqDecoder *vq = &b->model->vq;
+static void build_middle(ModelBuilder *b, VqMiddle *middle, int channels, const char *half) {
   const int grid = b->model->config.grid;
-  vq->conv_in = part_conv(b, channels, vq->z_channels, grid, DECODER "conv_in.");
-  vq->mid_res1 = build_res(b, channels, grid, DECODER "mid.0.");
-  vq->mid_attention = build_attention(b, channels, DECODER "mid.1.");
-  vq->mid_res2 = build_res(b, channels, grid, DECODER "mid.2.");
-  if (builder_ok(b) && (vq->mid_res1.n_out != channels || vq->mid_res2.n_out != channels))
+  char block[96];
+  snprintf(block, sizeof block, "%smid.0.", half);
+  middle->res1 = build_res(b, channels, grid, block);
+  snprintf(block, sizeof block, "%smid.1.", half);
+  middle->attention = build_attention(b, channels, block);
+  snprintf(block, sizeof block, "%smid.2.", half);
+  middle->res2 = build_res(b, channels, grid, block);
+  if (builder_ok(b) && (middle->res1.n_out != channels || middle->res2.n_out != channels))
     janus_fail(&b->error, JANUS_ERROR_FORMAT,
-               "%s: expected %d channels throughout " DECODER "mid, found %d and %d", b->folder,
-               channels, vq->mid_res1.n_out, vq->mid_res2.n_out);
+               "%s: expected %d channels throughout %smid, found %d and %d", b->folder, channels,
+               half, middle->res1.n_out, middle->res2.n_out);
 }
 
-void model_build_vq(ModelBuilder *b) {
+static void build_decoder(ModelBuilder *b) {
   JanusModel *model = b->model;
   VqDecoder *vq = &model->vq;
-  build_codebook(b);
+  const int grid = model->config.grid;
   vq->z_channels = part_dim(b, 0, 4, VQ "post_quant_conv.weight");
   vq->post_quant_conv =
       part_linear(b, PART_CONV_1X1, vq->z_channels, model->config.code_dim, VQ "post_quant_conv.");
   int channels = part_dim(b, 0, 4, DECODER "conv_in.weight");
-  widen_to(b, channels);
-  if (builder_ok(b))
-    build_middle(b, channels);
+  if (!builder_ok(b))
+    return;
+  vq->conv_in = part_conv(b, channels, vq->z_channels, grid, DECODER "conv_in.");
+  build_middle(b, &vq->middle, channels, DECODER);
   vq->n_levels = config_count_children(model->files, DECODER "conv_blocks.");
-  for (int i = 0; i < vq->n_levels && builder_ok(b); i++)
-    channels = build_level(b, i, channels);
+  for (int i = 0; i < vq->n_levels && builder_ok(b); i++) {
+    const LevelPlace place = {.half = DECODER,
+                              .resample = i < vq->n_levels - 1 ? "upsample.conv." : NULL,
+                              .index = i,
+                              .width_px = grid << i,
+                              .next_width_px = grid << (i + 1),
+                              .has_attention = i == 0};
+    channels = build_level(b, &vq->levels[i], &place, channels);
+  }
   if (!builder_ok(b))
     return;
   vq->norm_out = part_norm(b, channels, DECODER "norm_out.");
   vq->conv_out = part_conv(b, 3, channels, model->config.image_size_px, DECODER "conv_out.");
+}
+
+static void build_encoder(ModelBuilder *b) {
+  JanusModel *model = b->model;
+  VqEncoder *vq = &model->vq_encoder;
+  const int n_levels = config_count_children(model->files, ENCODER "conv_blocks.");
+  const int size = model->config.image_size_px;
+  int channels = part_dim(b, 0, 4, ENCODER "conv_in.weight");
+  if (builder_ok(b) && n_levels != model->vq.n_levels)
+    janus_fail(&b->error, JANUS_ERROR_FORMAT,
+               "%s: expected %d levels " ENCODER "conv_blocks as the decoder has, found %d",
+               b->folder, model->vq.n_levels, n_levels);
+  if (!builder_ok(b))
+    return;
+  vq->n_levels = n_levels;
+  vq->conv_in = part_conv(b, channels, 3, size, ENCODER "conv_in.");
+  for (int i = 0; i < n_levels && builder_ok(b); i++) {
+    const LevelPlace place = {.half = ENCODER,
+                              .resample = i < n_levels - 1 ? "downsample.conv." : NULL,
+                              .index = i,
+                              .width_px = size >> i,
+                              .next_width_px = size >> (i + 1),
+                              .has_attention = i == n_levels - 1};
+    channels = build_level(b, &vq->levels[i], &place, channels);
+  }
+  if (!builder_ok(b))
+    return;
+  build_middle(b, &vq->middle, channels, ENCODER);
+  vq->norm_out = part_norm(b, channels, ENCODER "norm_out.");
+  vq->conv_out =
+      part_conv(b, model->vq.z_channels, channels, model->config.grid, ENCODER "conv_out.");
+  vq->quant_conv =
+      part_linear(b, PART_CONV_1X1, model->config.code_dim, model->vq.z_channels, VQ "quant_conv.");
+}
+
+void model_build_vq(ModelBuilder *b) {
+  build_codebook(b);
+  build_decoder(b);
+  if (builder_ok(b))
+    build_encoder(b);
 }
 
 // --- release ------------------------------------------------------------------------------------
@@ -147,20 +199,34 @@ static void clear_attention(jk_device *dev, VqAttention *attention) {
   dev->linear_free(dev, attention->proj_out);
 }
 
-void model_clear_vq(JanusModel *model) {
-  jk_device *dev = model->device;
-  VqDecoder *vq = &model->vq;
-  dev->linear_free(dev, vq->post_quant_conv);
-  dev->conv_free(dev, vq->conv_in);
-  clear_res(dev, &vq->mid_res1);
-  clear_attention(dev, &vq->mid_attention);
-  clear_res(dev, &vq->mid_res2);
+static void clear_levels(jk_device *dev, VqLevel *levels) {
   for (int i = 0; i < JANUS_MAX_VQ_LEVELS; i++) {
     for (int j = 0; j < JANUS_MAX_RES_BLOCKS; j++) {
-      clear_res(dev, &vq->levels[i].res[j]);
-      clear_attention(dev, &vq->levels[i].attention[j]);
+      clear_res(dev, &levels[i].res[j]);
+      clear_attention(dev, &levels[i].attention[j]);
     }
-    dev->conv_free(dev, vq->levels[i].upsample);
+    dev->conv_free(dev, levels[i].resample);
   }
-  dev->conv_free(dev, vq->conv_out);
+}
+
+static void clear_middle(jk_device *dev, VqMiddle *middle) {
+  clear_res(dev, &middle->res1);
+  clear_attention(dev, &middle->attention);
+  clear_res(dev, &middle->res2);
+}
+
+void model_clear_vq(JanusModel *model) {
+  jk_device *dev = model->device;
+  VqDecoder *decoder = &model->vq;
+  VqEncoder *encoder = &model->vq_encoder;
+  dev->linear_free(dev, decoder->post_quant_conv);
+  dev->conv_free(dev, decoder->conv_in);
+  clear_middle(dev, &decoder->middle);
+  clear_levels(dev, decoder->levels);
+  dev->conv_free(dev, decoder->conv_out);
+  dev->conv_free(dev, encoder->conv_in);
+  clear_levels(dev, encoder->levels);
+  clear_middle(dev, &encoder->middle);
+  dev->conv_free(dev, encoder->conv_out);
+  dev->linear_free(dev, encoder->quant_conv);
 }

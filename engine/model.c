@@ -3,8 +3,10 @@
 #include "engine/config.h"
 #include "engine/error.h"
 #include "engine/model-parts.h"
+#include "engine/pad-prefix.h"
 #include "engine/preview.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +105,8 @@ static bool build(JanusModel *model, const char *folder, JanusError *error) {
   model_build_llama(&builder);
   if (builder_ok(&builder))
     model_build_vq(&builder);
+  if (builder_ok(&builder))
+    model_build_vision(&builder);
   return builder_ok(&builder) || janus_fail(error, builder.error.code, "%s", builder.error.message);
 }
 
@@ -127,6 +131,9 @@ static bool fill_info(JanusModel *model, const char *folder, JanusError *error) 
   info->weights = JANUS_WEIGHTS_F32;
   info->defaults = c->defaults;
   info->image_size_px = c->image_size_px;
+  info->min_size_px = c->rules.min_size_px;
+  for (int i = 0; i < 3; i++) // the stated background_color is recomputed by the original
+    info->background[i] = (uint8_t)fminf(c->rules.mean[i] * 255.0f, 255.0f);
   info->grid = c->grid;
   info->n_image_tokens = c->n_image_tokens;
   info->n_codes = c->n_codes;
@@ -165,8 +172,10 @@ void janus_model_free(JanusModel *model) {
     return;
   preview_table_free(model->preview);
   if (model->device) {
+    pad_prefix_release(model->pads, model->device);
     model_clear_llama(model);
     model_clear_vq(model);
+    model_clear_vision(model);
     model->device->close(model->device);
   }
   for (size_t i = 0; i < model->n_owned_floats; i++)

@@ -14,6 +14,14 @@
 
 enum { JANUS_MAX_VQ_LEVELS = 8, JANUS_MAX_RES_BLOCKS = 8 };
 
+// How a picture to change becomes numbers: value = ((double)byte * rescale - mean) / std.
+typedef struct JanusImageRules {
+  int min_size_px; // least side of the fitted picture
+  double rescale;
+  bool normalizes;
+  float mean[3], std[3];
+} JanusImageRules;
+
 // What config.json and the processor files say, with the original's defaults for what they omit.
 // Sizes that tensor shapes tell are taken from the shapes and must agree with these.
 typedef struct JanusConfig {
@@ -27,6 +35,8 @@ typedef struct JanusConfig {
   int code_dim;       // width of one VQ code
   int vq_norm_groups; // GroupNorm groups of the VQ model
   float vq_norm_eps;
+  int n_vision_heads; // 0 = one per 64 of the vision tower's width
+  JanusImageRules rules;
   JanusDefaults defaults;
 } JanusConfig;
 
@@ -39,6 +49,28 @@ typedef struct JanusLayer {
   const float *attention_norm; // [dim]
   const float *ffn_norm;       // [dim]
 } JanusLayer;
+
+typedef struct LayerNorm {
+  const float *weight, *bias; // [dim]
+} LayerNorm;
+
+// norm1, attention, norm2, MLP; Dosovitskiy et al. 2021.
+typedef struct SiglipBlock {
+  LayerNorm norm1, norm2;
+  jk_linear *q, *k, *v; // [dim][dim], from the fused qkv
+  jk_linear *proj;      // [dim][dim]
+  jk_linear *fc1;       // [hidden_dim][dim]
+  jk_linear *fc2;       // [dim][hidden_dim]
+} SiglipBlock;
+
+// The encoder that looks at a picture; Zhai et al. 2023.
+typedef struct Siglip {
+  jk_linear *patch_embed; // [dim][3 * patch * patch]
+  const float *pos_embed; // [n_image_tokens][dim]
+  SiglipBlock *blocks;    // [n_blocks]
+  LayerNorm norm;
+  int n_blocks, dim, hidden_dim, n_heads;
+} Siglip;
 
 typedef struct VqNorm {
   const float *weight, *bias; // [channels]
@@ -59,28 +91,42 @@ typedef struct VqAttention {
   jk_linear *q, *k, *v, *proj_out; // [channels][channels]
 } VqAttention;
 
-// One resolution of the decoder, deepest first.
+// One resolution: of the decoder deepest first, of the encoder deepest last.
 typedef struct VqLevel {
   VqResBlock res[JANUS_MAX_RES_BLOCKS];
-  VqAttention attention[JANUS_MAX_RES_BLOCKS]; // the first level only
+  VqAttention attention[JANUS_MAX_RES_BLOCKS]; // the deepest level only
   int n_res;
   bool has_attention;
-  jk_conv *upsample; // NULL on the last level
+  jk_conv *resample; // up or down to the next level; NULL on the last
 } VqLevel;
+
+// The blocks between the deepest levels and the latents.
+typedef struct VqMiddle {
+  VqResBlock res1, res2;
+  VqAttention attention;
+} VqMiddle;
 
 typedef struct VqDecoder {
   float *codebook;            // [n_codes][code_dim], rows L2-normalised
   jk_linear *post_quant_conv; // [z_channels][code_dim]
   jk_conv *conv_in;           // z_channels -> channels of the deepest level
-  VqResBlock mid_res1, mid_res2;
-  VqAttention mid_attention;
+  VqMiddle middle;
   VqLevel levels[JANUS_MAX_VQ_LEVELS];
   int n_levels;
   int z_channels;
-  int max_channels; // widest activation
   VqNorm norm_out;
   jk_conv *conv_out; // -> 3
 } VqDecoder;
+
+typedef struct VqEncoder {
+  jk_conv *conv_in; // 3 -> channels of the finest level
+  VqLevel levels[JANUS_MAX_VQ_LEVELS];
+  int n_levels;
+  VqMiddle middle;
+  VqNorm norm_out;
+  jk_conv *conv_out;     // -> z_channels
+  jk_linear *quant_conv; // [code_dim][z_channels]
+} VqEncoder;
 
 struct JanusModel {
   JanusConfig config;
@@ -104,6 +150,13 @@ struct JanusModel {
   int gen_head_dim;
   VqDecoder vq;
 
+  // looking at a picture
+  Siglip siglip;
+  jk_linear *aligner_in;  // [dim][siglip.dim]
+  jk_linear *aligner_out; // [dim][dim]
+  VqEncoder vq_encoder;
+
+  struct PadPrefix *pads;       // the unconditional prompt, made by the first session that needs it
   struct PreviewTable *preview; // colours of codes, made by the first session; has its own lock
 
   JanusTags tags; // ids of the template's tags, looked up by text

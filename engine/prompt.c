@@ -33,71 +33,157 @@ bool janus_tags_find(const JanusTokenizer *tokenizer, const char *folder, JanusT
   return true;
 }
 
-// ": " + prompt + "\n\n", or ":" for an empty prompt; malloc'd.
-static char *dup_turn(const char *prompt, size_t *n_bytes) {
-  size_t n = 0;
-  char *valid = unicode_dup_valid(prompt, strlen(prompt), &n);
-  const char *text = valid;
-  if (!valid)
-    return NULL;
-  unicode_strip(&text, &n);
-  char *turn = malloc(n + 5);
-  if (turn && n == 0) {
-    strcpy(turn, ":");
-    *n_bytes = 1;
-  } else if (turn) {
-    memcpy(turn, ": ", 2);
-    memcpy(turn + 2, text, n);
-    memcpy(turn + 2 + n, "\n\n", 3);
-    *n_bytes = n + 4;
+// --- pieces -------------------------------------------------------------------------------------
+
+// Ids that grow; the first failure stays.
+typedef struct Ids {
+  const JanusTokenizer *tokenizer;
+  int32_t *ids;
+  size_t n, capacity;
+  bool failed;
+  JanusError *error;
+} Ids;
+
+static int32_t *grow(Ids *ids, size_t n) {
+  if (!ids->failed && ids->n + n > ids->capacity) {
+    const size_t capacity = 2 * (ids->n + n);
+    int32_t *grown = realloc(ids->ids, capacity * sizeof *grown);
+    if (grown) {
+      ids->ids = grown;
+      ids->capacity = capacity;
+    } else {
+      ids->failed = true;
+      janus_fail(ids->error, JANUS_ERROR_MEMORY, "not enough memory for the prompt");
+    }
   }
-  free(valid);
+  if (ids->failed)
+    return NULL;
+  ids->n += n;
+  return ids->ids + ids->n - n;
+}
+
+static void add_many(Ids *ids, int32_t id, size_t n) {
+  int32_t *place = grow(ids, n);
+  for (size_t i = 0; place && i < n; i++)
+    place[i] = id;
+}
+
+static void add(Ids *ids, int32_t id) {
+  add_many(ids, id, 1);
+}
+
+// One run of text between two tags; special tokens in it are plain text.
+static void add_text(Ids *ids, const char *text, size_t n_bytes) {
+  int32_t *found = NULL;
+  size_t n_found = 0;
+  if (ids->failed)
+    return;
+  ids->failed = !janus_tokenizer_encode(ids->tokenizer, text, n_bytes, JANUS_TOKENIZE_PLAIN_SPECIAL,
+                                        &found, &n_found, ids->error);
+  int32_t *place = grow(ids, n_found);
+  if (place && n_found > 0)
+    memcpy(place, found, n_found * sizeof *found);
+  free(found);
+}
+
+// The assistant's turn is opened up to the picture's start.
+static bool conclude(Ids *ids, const JanusTags *tags, JanusPrompt *prompt) {
+  add(ids, tags->assistant);
+  add_text(ids, ":", 1);
+  add(ids, tags->begin_of_image);
+  if (!ids->failed && ids->n > INT32_MAX / 2)
+    ids->failed =
+        !janus_fail(ids->error, JANUS_ERROR_REQUEST, "the prompt is too long: %zu tokens", ids->n);
+  if (ids->failed) {
+    free(ids->ids);
+    *prompt = (JanusPrompt){0};
+    return false;
+  }
+  prompt->ids = ids->ids;
+  prompt->n_ids = (int)ids->n;
+  return true;
+}
+
+// before + text + "\n\n"; malloc'd.
+static char *dup_turn(const char *before, const char *text, size_t n, size_t *n_bytes) {
+  const size_t n_before = strlen(before);
+  char *turn = malloc(n_before + n + 2);
+  if (!turn)
+    return NULL;
+  memcpy(turn, before, n_before);
+  memcpy(turn + n_before, text, n);
+  memcpy(turn + n_before + n, "\n\n", 2);
+  *n_bytes = n_before + n + 2;
   return turn;
 }
 
-static bool encode(const JanusTokenizer *tokenizer, const char *text, size_t n_bytes, int32_t **ids,
-                   size_t *n_ids, JanusError *error) {
-  return janus_tokenizer_encode(tokenizer, text, n_bytes, JANUS_TOKENIZE_PLAIN_SPECIAL, ids, n_ids,
-                                error);
+static void add_turn(Ids *ids, const char *before, const char *text, size_t n) {
+  size_t n_bytes = 0;
+  char *turn = dup_turn(before, text, n, &n_bytes);
+  if (turn)
+    add_text(ids, turn, n_bytes);
+  else
+    ids->failed = !janus_fail(ids->error, JANUS_ERROR_MEMORY, "not enough memory for the prompt");
+  free(turn);
 }
 
-// The ids between the tags, put together; malloc'd.
-static int32_t *join(const JanusTags *tags, const int32_t *turn, size_t n_turn,
-                     const int32_t *colon, size_t n_colon) {
-  int32_t *ids = malloc((n_turn + n_colon + 4) * sizeof *ids);
-  if (!ids)
-    return NULL;
-  int32_t *next = ids;
-  *next++ = tags->bos;
-  *next++ = tags->user;
-  memcpy(next, turn, n_turn * sizeof *ids);
-  next += n_turn;
-  *next++ = tags->assistant;
-  memcpy(next, colon, n_colon * sizeof *ids);
-  next[n_colon] = tags->begin_of_image;
-  return ids;
-}
+// --- prompts ------------------------------------------------------------------------------------
 
 bool janus_prompt_text_to_image(const JanusTokenizer *tokenizer, const JanusTags *tags,
-                                const char *prompt, int32_t **ids, int *n_ids, JanusError *error) {
-  size_t n_bytes = 0, n_turn = 0, n_colon = 0;
-  int32_t *turn = NULL, *colon = NULL;
-  char *text = dup_turn(prompt, &n_bytes);
-  *ids = NULL;
-  *n_ids = 0;
-  if (!text)
+                                const char *text, JanusPrompt *prompt, JanusError *error) {
+  Ids ids = {.tokenizer = tokenizer, .error = error};
+  size_t n = 0;
+  char *valid = unicode_dup_valid(text, strlen(text), &n);
+  const char *stripped = valid;
+  *prompt = (JanusPrompt){0};
+  if (!valid)
     return janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for the prompt");
-  bool ok = encode(tokenizer, text, n_bytes, &turn, &n_turn, error) &&
-            encode(tokenizer, ":", 1, &colon, &n_colon, error);
-  if (ok && n_turn > INT32_MAX / 2)
-    ok = janus_fail(error, JANUS_ERROR_REQUEST, "the prompt is too long: %zu tokens", n_turn);
-  if (ok) {
-    *ids = join(tags, turn, n_turn, colon, n_colon);
-    *n_ids = (int)(n_turn + n_colon + 4);
-    ok = *ids || janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for the prompt");
+  unicode_strip(&stripped, &n);
+  add(&ids, tags->bos);
+  add(&ids, tags->user);
+  if (n > 0)
+    add_turn(&ids, ": ", stripped, n);
+  else
+    add_text(&ids, ":", 1);
+  free(valid);
+  return conclude(&ids, tags, prompt);
+}
+
+// A slot between its two tags; where it begins.
+static int add_slot(Ids *ids, const JanusTags *tags, int32_t id, int n) {
+  add(ids, tags->begin_of_image);
+  const int at = (int)ids->n;
+  add_many(ids, id, (size_t)n);
+  add(ids, tags->end_of_image);
+  return at;
+}
+
+bool janus_prompt_edit(const JanusTokenizer *tokenizer, const JanusTags *tags, const char *text,
+                       int n_image_tokens, JanusPrompt *prompt, JanusError *error) {
+  Ids ids = {.tokenizer = tokenizer, .error = error};
+  size_t n = 0;
+  char *valid = unicode_dup_valid(text, strlen(text), &n);
+  const char *stripped = valid;
+  *prompt = (JanusPrompt){0};
+  if (!valid)
+    return janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for the prompt");
+  unicode_strip(&stripped, &n);
+  if (n == 0) {
+    free(valid);
+    return janus_fail(error, JANUS_ERROR_REQUEST,
+                      "an edit needs a prompt that says what to change, found an empty one");
   }
-  free(text);
-  free(turn);
-  free(colon);
-  return ok;
+  add(&ids, tags->bos);
+  add(&ids, tags->user);
+  add_text(&ids, ": ", 2);
+  prompt->features_at = add_slot(&ids, tags, tags->image_placeholder, n_image_tokens);
+  prompt->codes_at = add_slot(&ids, tags, tags->pad, n_image_tokens);
+  add_turn(&ids, "", valid, (size_t)(stripped - valid) + n);
+  free(valid);
+  return conclude(&ids, tags, prompt);
+}
+
+void janus_prompt_clear(JanusPrompt *prompt) {
+  free(prompt->ids);
+  *prompt = (JanusPrompt){0};
 }

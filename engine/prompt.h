@@ -14,10 +14,24 @@ typedef struct JanusTags {
 bool janus_tags_find(const JanusTokenizer *tokenizer, const char *folder, JanusTags *tags,
                      JanusError *error);
 
+// A prompt as ids. An edit's has two slots of n_image_tokens positions each.
+typedef struct JanusPrompt {
+  int32_t *ids; // malloc'd
+  int n_ids;
+  int features_at; // placeholders, which the aligned SigLIP features replace; 0 without a picture
+  int codes_at;    // pads, which the picture's embedded VQ tokens replace; 0 without a picture
+} JanusPrompt;
+
 // BOS <|User|> ": prompt\n\n" <|Assistant|> ":" <begin_of_image>; the prompt stripped like Python's
-// str.strip(); an empty one gives BOS <|User|> ":" <|Assistant|> ":" <begin_of_image>. *ids is
-// malloc'd.
+// str.strip(); an empty one gives BOS <|User|> ":" <|Assistant|> ":" <begin_of_image>.
 bool janus_prompt_text_to_image(const JanusTokenizer *tokenizer, const JanusTags *tags,
-                                const char *prompt, int32_t **ids, int *n_ids, JanusError *error);
+                                const char *text, JanusPrompt *prompt, JanusError *error);
+
+// BOS <|User|> ": " <begin_of_image> placeholders <end_of_image> <begin_of_image> pads
+// <end_of_image> "prompt\n\n" <|Assistant|> ":" <begin_of_image>; the prompt stripped on the right
+// alone, since the original strips the whole turn. A prompt of white space is refused.
+bool janus_prompt_edit(const JanusTokenizer *tokenizer, const JanusTags *tags, const char *text,
+                       int n_image_tokens, JanusPrompt *prompt, JanusError *error);
+void janus_prompt_clear(JanusPrompt *prompt); // an empty one is allowed
 
 #endif

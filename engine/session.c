@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// One run of a text-to-image request: its checks, its tokens, drawing, stopping and looking at what
-// there is so far.
+// One run of a request, a text or an edit: its checks, its tokens, drawing, stopping and looking at
+// what there is so far.
 #include "engine/session.h"
 
 #include "engine/buffer.h"
 #include "engine/error.h"
 #include "engine/preview.h"
+#include "engine/vision.h"
 #include "engine/vq-decoder.h"
 
 #include <math.h>
@@ -17,6 +18,7 @@ struct JanusSession {
   // borrowed
   JanusModel *model;
   // owned
+  Vision vision; // of an edit
   Generation generation;
   int32_t *tokens;    // [n_samples][n_image_tokens]
   int32_t *fed;       // [group] tokens of one pass
@@ -25,13 +27,29 @@ struct JanusSession {
   VqWorkspace vq;
   bool has_vq;
   // state
-  double cfg;
+  double cfg, image_cfg;
+  bool is_edit;
   int n_samples;
   int n_done; // tokens of every sample
   atomic_bool cancel;
 };
 
 // --- checks -------------------------------------------------------------------------------------
+
+static bool check_image(const JanusRequest *request, JanusError *error) {
+  const JanusImage *image = request->image;
+  if (!image)
+    return true;
+  if (!image->rgb || image->width_px < 1 || image->height_px < 1)
+    return janus_fail(error, JANUS_ERROR_REQUEST,
+                      "a picture to change needs at least 1 x 1 pixels, found %d x %d",
+                      image->width_px, image->height_px);
+  if (!(isfinite(request->image_cfg) && request->image_cfg >= 0))
+    return janus_fail(error, JANUS_ERROR_REQUEST,
+                      "image-cfg must be a finite number of at least 0, found %g",
+                      request->image_cfg);
+  return true;
+}
 
 bool janus_request_check(const JanusRequest *request, JanusError *error) {
   const uint64_t max_seed = (UINT64_C(1) << 53) - 1;
@@ -56,24 +74,36 @@ bool janus_request_check(const JanusRequest *request, JanusError *error) {
   if (!(request->top_p > 0 && request->top_p <= 1))
     return janus_fail(error, JANUS_ERROR_REQUEST, "top-p must be above 0 and at most 1, found %g",
                       request->top_p);
-  return true;
+  return check_image(request, error);
 }
 
-bool janus_request_prompt(const JanusModel *model, const char *prompt, int32_t **ids, int *n_ids,
+bool janus_request_prompt(const JanusModel *model, const JanusRequest *request, JanusPrompt *prompt,
                           JanusError *error) {
   const JanusConfig *config = &model->config;
-  *ids = NULL;
-  if (!janus_prompt_text_to_image(model->tokenizer, &model->tags, prompt, ids, n_ids, error))
-    return false;
-  if ((int64_t)*n_ids + config->n_image_tokens <= config->max_positions)
-    return true;
-  const int n_found = *n_ids;
-  free(*ids);
-  *ids = NULL;
+  const bool ok = request->image
+                      ? janus_prompt_edit(model->tokenizer, &model->tags, request->prompt,
+                                          config->n_image_tokens, prompt, error)
+                      : janus_prompt_text_to_image(model->tokenizer, &model->tags, request->prompt,
+                                                   prompt, error);
+  if (!ok || (int64_t)prompt->n_ids + config->n_image_tokens <= config->max_positions)
+    return ok;
+  const int n_found = prompt->n_ids;
+  janus_prompt_clear(prompt);
   return janus_fail(
       error, JANUS_ERROR_REQUEST,
       "prompt too long: this model takes at most %d tokens before a picture, found %d",
       config->max_positions - config->n_image_tokens, n_found);
+}
+
+bool janus_request_tokens_check(const JanusModel *model, const JanusRequest *request,
+                                JanusError *error) {
+  const JanusConfig *config = &model->config;
+  for (int i = 0; request->image && request->image_tokens && i < config->n_image_tokens; i++)
+    if (request->image_tokens[i] < 0 || request->image_tokens[i] >= config->n_codes)
+      return janus_fail(error, JANUS_ERROR_REQUEST,
+                        "token %d of the picture to change must be 0 to %d, found %d", i,
+                        config->n_codes - 1, (int)request->image_tokens[i]);
+  return true;
 }
 
 bool janus_memory_check(const JanusMemory *needed, uint64_t present_bytes, JanusError *error) {
@@ -101,11 +131,13 @@ static bool attach_preview(JanusModel *model, JanusError *error) {
   return model->preview || janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for a preview");
 }
 
-static bool allocate(JanusSession *session, const int32_t *ids, int n_prompt, JanusError *error) {
+static bool allocate(JanusSession *session, const JanusRequest *request, JanusPrompt *prompt,
+                     JanusError *error) {
   JanusModel *model = session->model;
   const size_t n_tokens = (size_t)model->config.n_image_tokens;
   const size_t n_samples = (size_t)session->n_samples;
-  const GenerationPlan plan = generation_plan(session->n_samples, session->cfg != 1);
+  const GenerationPlan plan =
+      generation_plan(session->n_samples, session->is_edit, session->cfg, session->image_cfg);
   session->tokens = calloc(n_samples * n_tokens, sizeof *session->tokens);
   session->fed = calloc(n_samples, sizeof *session->fed);
   session->complete = calloc(n_tokens, sizeof *session->complete);
@@ -113,10 +145,15 @@ static bool allocate(JanusSession *session, const int32_t *ids, int n_prompt, Ja
   if (!session->tokens || !session->fed || !session->complete || !session->draws)
     return janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for %d samples",
                       session->n_samples);
+  if (session->is_edit &&
+      !vision_init(&session->vision, model, request->image, request->image_tokens, error))
+    return false;
   pthread_mutex_lock(&model->lock);
   const bool ok = attach_preview(model, error) &&
-                  generation_init(&session->generation, model, &plan, ids, n_prompt, error);
+                  generation_init(&session->generation, model, &plan, prompt, error);
   pthread_mutex_unlock(&model->lock);
+  session->generation.picture =
+      (GenerationPicture){.features = session->vision.aligned, .tokens = session->vision.tokens};
   return ok;
 }
 
@@ -129,33 +166,39 @@ static void plan_draws(JanusSession *session, const JanusRequest *request) {
                                       .sample_index = (uint32_t)i};
 }
 
-JanusSession *janus_session_new(JanusModel *model, const JanusRequest *request, JanusError *error) {
-  int32_t *ids = NULL;
-  int n_prompt = 0;
-  if (!janus_request_check(request, error) ||
-      !janus_request_prompt(model, request->prompt, &ids, &n_prompt, error))
+static JanusSession *new_session(JanusModel *model, const JanusRequest *request,
+                                 JanusPrompt *prompt, JanusError *error) {
+  JanusSession *session = calloc(1, sizeof *session);
+  if (!session) {
+    janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for a session");
     return NULL;
+  }
+  session->model = model;
+  session->cfg = request->cfg;
+  session->image_cfg = request->image_cfg;
+  session->is_edit = request->image != NULL;
+  session->n_samples = request->n_samples;
+  atomic_init(&session->cancel, false);
+  if (allocate(session, request, prompt, error)) {
+    plan_draws(session, request);
+    return session;
+  }
+  janus_session_free(session);
+  return NULL;
+}
+
+JanusSession *janus_session_new(JanusModel *model, const JanusRequest *request, JanusError *error) {
+  JanusPrompt prompt = {0};
+  if (!janus_request_check(request, error) || !janus_request_tokens_check(model, request, error) ||
+      !janus_request_prompt(model, request, &prompt, error))
+    return NULL;
+  const int n_words = prompt.n_ids - (request->image ? 2 * (model->config.n_image_tokens + 2) : 0);
   const JanusMemory needed =
-      janus_estimate_memory(model, request->n_samples, n_prompt, request->image != NULL);
+      janus_estimate_memory(model, request->n_samples, n_words, request->image != NULL);
   JanusSession *session = NULL;
-  if (janus_memory_check(&needed, physical_memory_bytes(), error)) {
-    session = calloc(1, sizeof *session);
-    if (!session)
-      janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for a session");
-  }
-  if (session) {
-    session->model = model;
-    session->cfg = request->cfg;
-    session->n_samples = request->n_samples;
-    atomic_init(&session->cancel, false);
-    if (allocate(session, ids, n_prompt, error)) {
-      plan_draws(session, request);
-    } else {
-      janus_session_free(session);
-      session = NULL;
-    }
-  }
-  free(ids);
+  if (janus_memory_check(&needed, physical_memory_bytes(), error))
+    session = new_session(model, request, &prompt, error);
+  janus_prompt_clear(&prompt);
   return session;
 }
 
@@ -164,6 +207,7 @@ void janus_session_free(JanusSession *session) {
     return;
   if (session->has_vq)
     vq_workspace_clear(&session->vq, session->model);
+  vision_clear(&session->vision, session->model);
   pthread_mutex_lock(&session->model->lock);
   generation_clear(&session->generation);
   pthread_mutex_unlock(&session->model->lock);
@@ -184,18 +228,14 @@ static int32_t *token_at(JanusSession *session, int sample, int index) {
   return session->tokens + (size_t)sample * (size_t)session->model->config.n_image_tokens + index;
 }
 
-// Draws token `index` of samples first .. first + n - 1. `guided` has one row a sample, or one row
-// that all share (the first token's: samples differ in noise only).
-static bool draw(JanusSession *session, const float *guided, bool is_shared, int index, int first,
-                 int n, JanusError *error) {
+// Draws token `index` of samples first .. first + n - 1 from a row of `guided` each.
+static bool draw(JanusSession *session, const float *guided, int index, int first, int n,
+                 JanusError *error) {
   jk_device *dev = session->model->device;
-  const int n_codes = session->model->config.n_codes, n_calls = is_shared ? n : 1;
-  jk_status status = JK_OK;
   for (int i = 0; i < n; i++)
     session->draws[first + i].position = (uint32_t)index;
-  for (int i = 0; i < n_calls && status == JK_OK; i++)
-    status = dev->sample(dev, session->fed + i, guided, n_codes, session->draws + first + i,
-                         n / n_calls);
+  const jk_status status = dev->sample(dev, session->fed, guided, session->model->config.n_codes,
+                                       session->draws + first, n);
   if (status != JK_OK)
     return janus_fail(error, JANUS_ERROR_DEVICE, "%s failed while drawing a token: %s", dev->name,
                       jk_status_text(status));
@@ -208,37 +248,47 @@ static bool draw(JanusSession *session, const float *guided, bool is_shared, int
 static bool step(JanusSession *session, JanusError *error) {
   Generation *g = &session->generation;
   const int index = session->n_done;
-  if (index == 0)
-    return draw(session, generation_logits(g, g->first, 1, session->cfg), true, 0, 0,
-                session->n_samples, error);
   for (int first = 0; first < session->n_samples; first += g->group_samples) {
     const int left = session->n_samples - first;
     const int n = left < g->group_samples ? left : g->group_samples;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n && index > 0; i++)
       session->fed[i] = *token_at(session, first + i, index - 1);
-    if (!generation_feed(g, first, n, session->fed, index - 1, &session->cancel))
+    if (!generation_feed(g, first, n, session->fed, index, &session->cancel))
       return janus_fail(error, JANUS_ERROR_CANCELLED, "stopped");
-    const float *guided = generation_logits(g, g->hidden, n, session->cfg);
-    if (!draw(session, guided, false, index, first, n, error))
+    const float *guided = generation_logits(g, n, session->cfg, session->image_cfg);
+    if (!draw(session, guided, index, first, n, error))
       return false;
   }
+  session->n_done++;
   return true;
 }
 
-// One prompt chunk or one token of every sample, holding the device.
+static bool prefill(JanusSession *session, JanusError *error) {
+  if (generation_prefill(&session->generation, &session->cancel))
+    return janus_device_check(session->model->device, error);
+  return janus_fail(error, JANUS_ERROR_CANCELLED, "stopped");
+}
+
+// One block of an encoder, one chunk of the prompt or one token of every sample, holding the
+// device.
 static bool advance(JanusSession *session, JanusProgress *progress, JanusError *error) {
   Generation *g = &session->generation;
-  bool ok = !is_cancelled(session) || janus_fail(error, JANUS_ERROR_CANCELLED, "stopped");
+  Vision *vision = &session->vision;
+  const int n_prompt = generation_prefill_total(g);
+  if (is_cancelled(session))
+    return janus_fail(error, JANUS_ERROR_CANCELLED, "stopped");
+  if (!vision_is_done(vision)) { // takes the device itself, to let others in between
+    const bool seen = vision_step(vision, session->model, &session->cancel, error);
+    *progress = (JanusProgress){JANUS_PHASE_LOOK, vision->n_done, vision->n_steps};
+    return seen;
+  }
+  bool ok;
   pthread_mutex_lock(&session->model->lock);
-  if (ok && !generation_is_prefilled(g)) {
-    ok = generation_prefill(g, &session->cancel)
-             ? janus_device_check(session->model->device, error)
-             : janus_fail(error, JANUS_ERROR_CANCELLED, "stopped");
-    *progress =
-        (JanusProgress){JANUS_PHASE_PREFILL, g->n_prompt_done, g->plan.n_classes * g->n_prompt};
-  } else if (ok) {
+  if (session->n_done == 0 && generation_prefill_done(g) < n_prompt) {
+    ok = prefill(session, error);
+    *progress = (JanusProgress){JANUS_PHASE_PREFILL, generation_prefill_done(g), n_prompt};
+  } else {
     ok = step(session, error);
-    session->n_done += ok;
     *progress =
         (JanusProgress){JANUS_PHASE_DECODE, session->n_done, session->model->config.n_image_tokens};
   }

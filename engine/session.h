@@ -7,11 +7,16 @@
 
 enum { JANUS_MAX_SAMPLES = 4096 };
 
-// Every value of a request but the prompt's length. Fails with REQUEST and a sentence.
+// Every value of a request but the prompt's length and the picture's tokens. Fails with REQUEST and
+// a sentence.
 bool janus_request_check(const JanusRequest *request, JanusError *error);
 
-// Ids of the request's prompt (malloc'd), checked to leave room for a picture.
-bool janus_request_prompt(const JanusModel *model, const char *prompt, int32_t **ids, int *n_ids,
+// The tokens given for the picture to change, if any.
+bool janus_request_tokens_check(const JanusModel *model, const JanusRequest *request,
+                                JanusError *error);
+
+// The request's prompt, checked to leave room for a picture. Release with janus_prompt_clear().
+bool janus_request_prompt(const JanusModel *model, const JanusRequest *request, JanusPrompt *prompt,
                           JanusError *error);
 
 // Fails with MEMORY when `needed` is more than `present_bytes` of the machine.

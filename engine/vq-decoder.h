@@ -3,25 +3,7 @@
 #ifndef JANUS_VQ_DECODER_H
 #define JANUS_VQ_DECODER_H
 
-#include "engine/model.h"
-
-#include <stdatomic.h>
-
-// Activations of one decode, [pixels][channels]; allocated once, kept by its owner.
-typedef struct VqWorkspace {
-  float *x, *h, *spare; // as large as the largest level each
-  float *q, *k, *v;     // attention of the deepest level
-  float *codes;         // [n_image_tokens][code_dim], host
-  float *pixels;        // [image_size][image_size][3], host: the result before clipping
-  jk_context *contexts; // [n_image_tokens], host
-} VqWorkspace;
-
-// Bytes that vq_workspace_init() takes.
-size_t vq_workspace_bytes(const JanusModel *model);
-
-// On failure the workspace is empty. Both take model->lock.
-bool vq_workspace_init(VqWorkspace *ws, JanusModel *model, JanusError *error);
-void vq_workspace_clear(VqWorkspace *ws, JanusModel *model); // an empty one is allowed
+#include "engine/vq-blocks.h"
 
 // Fills a whole picture's tokens from the first n_known: what is not known takes the nearest known
 // token above it, then the last known one, then -1 (a code of zeros).

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static int n_checks, n_failed;
@@ -72,6 +73,24 @@ JanusRequest text_request(const char *prompt, int n_samples, uint64_t seed) {
                         .cfg = 5,
                         .temperature = 1,
                         .top_p = 1};
+}
+
+JanusImage load_picture(const char *name) {
+  const int n_stem = (int)strcspn(name, ".");
+  FILE *file = fopen(parity_path("inputs/%.*s.ppm", n_stem, name), "rb");
+  JanusImage image = {.fit = JANUS_FIT_PAD};
+  if (file && fscanf(file, "P6 %d %d 255", &image.width_px, &image.height_px) == 2 &&
+      fgetc(file) == '\n') {
+    const size_t n_bytes = (size_t)image.width_px * (size_t)image.height_px * 3;
+    uint8_t *rgb = malloc(n_bytes);
+    image.rgb = rgb;
+    if (rgb && fread(rgb, 1, n_bytes, file) == n_bytes) {
+      fclose(file);
+      return image;
+    }
+  }
+  printf("Bail out! no picture %s\n", name);
+  exit(1);
 }
 
 JanusSession *new_session(JanusModel *model, const JanusRequest *request) {

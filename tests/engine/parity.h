@@ -23,6 +23,9 @@ JanusModel *open_checkpoint(const char *name, jk_isa isa, int n_threads);
 // A request with the usual values.
 JanusRequest text_request(const char *prompt, int n_samples, uint64_t seed);
 
+// inputs/NAME.ppm for "NAME.png", padded, with memory of its own; ends the test when it cannot.
+JanusImage load_picture(const char *name);
+
 // A session that must be granted; ends the test when it is not.
 JanusSession *new_session(JanusModel *model, const JanusRequest *request);
 

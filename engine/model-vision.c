@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+// Building the picture encoder: its widths and block counts come from the tensors. The pooling head
+// "attn_pool" that checkpoints carry is never run.
+#include "engine/config.h"
+#include "engine/error.h"
+#include "engine/model-parts.h"
+
+#define TOWER "vision_model.vision_tower."
+#define BLOCK TOWER "blocks.%d."
+
+static void build_block(ModelBuilder *b, SiglipBlock *block, int i) {
+  const int dim = b->model->siglip.dim, hidden_dim = b->model->siglip.hidden_dim;
+  jk_linear *qkv[3];
+  block->norm1 = part_layer_norm(b, dim, BLOCK "norm1.", i);
+  part_qkv(b, dim, qkv, BLOCK "attn.qkv.", i);
+  block->q = qkv[0];
+  block->k = qkv[1];
+  block->v = qkv[2];
+  block->proj = part_linear(b, PART_BIAS, dim, dim, BLOCK "attn.proj.", i);
+  block->norm2 = part_layer_norm(b, dim, BLOCK "norm2.", i);
+  block->fc1 = part_linear(b, PART_BIAS, hidden_dim, dim, BLOCK "mlp.fc1.", i);
+  block->fc2 = part_linear(b, PART_BIAS, dim, hidden_dim, BLOCK "mlp.fc2.", i);
+}
+
+// Heads of 64 unless config.json says how many there are.
+static void count_heads(ModelBuilder *b) {
+  Siglip *siglip = &b->model->siglip;
+  const int stated = b->model->config.n_vision_heads, dim = siglip->dim;
+  siglip->n_heads = stated ? stated : dim < 64 ? 1 : dim / 64;
+  if (builder_ok(b) && dim % siglip->n_heads != 0)
+    janus_fail(&b->error, JANUS_ERROR_FORMAT,
+               "%s/config.json: vision_config.params.num_heads: expected a divisor of the width %d "
+               "of " TOWER "pos_embed, found %d",
+               b->folder, dim, siglip->n_heads);
+}
+
+static void count_blocks(ModelBuilder *b) {
+  enum { MOST = 1024 };
+  const int n = config_count_children(b->model->files, TOWER "blocks.");
+  if (builder_ok(b) && (n < 1 || n > MOST))
+    janus_fail(&b->error, JANUS_ERROR_FORMAT,
+               "%s: expected 1 to %d blocks " TOWER "blocks.*, "
+               "found %d",
+               b->folder, MOST, n);
+  b->model->siglip.n_blocks = builder_ok(b) ? n : 0;
+}
+
+void model_build_vision(ModelBuilder *b) {
+  const JanusConfig *c = &b->model->config;
+  Siglip *siglip = &b->model->siglip;
+  siglip->dim = part_dim(b, 2, 3, TOWER "pos_embed");
+  siglip->hidden_dim = part_dim(b, 0, 2, BLOCK "mlp.fc1.weight", 0);
+  if (!builder_ok(b))
+    return;
+  count_heads(b);
+  count_blocks(b);
+  siglip->pos_embed = part_positions(b, c->n_image_tokens, siglip->dim, TOWER "pos_embed");
+  siglip->patch_embed = part_patches(b, siglip->dim, c->patch_size_px, TOWER "patch_embed.proj.");
+  siglip->blocks = part_memory(b, (size_t)siglip->n_blocks * sizeof *siglip->blocks);
+  for (int i = 0; i < siglip->n_blocks && builder_ok(b); i++)
+    siglip->blocks[i] = (SiglipBlock){0};
+  for (int i = 0; i < siglip->n_blocks && builder_ok(b); i++)
+    build_block(b, &siglip->blocks[i], i);
+  siglip->norm = part_layer_norm(b, siglip->dim, TOWER "norm.");
+  b->model->aligner_in = part_linear(b, PART_BIAS, c->dim, siglip->dim, "aligner.layers.0.");
+  b->model->aligner_out = part_linear(b, PART_BIAS, c->dim, c->dim, "aligner.layers.2.");
+}
+
+void model_clear_vision(JanusModel *model) {
+  jk_device *dev = model->device;
+  Siglip *siglip = &model->siglip;
+  for (int i = 0; siglip->blocks && i < siglip->n_blocks; i++) {
+    SiglipBlock *block = &siglip->blocks[i];
+    jk_linear *linears[] = {block->q, block->k, block->v, block->proj, block->fc1, block->fc2};
+    for (size_t j = 0; j < sizeof linears / sizeof *linears; j++)
+      dev->linear_free(dev, linears[j]);
+  }
+  dev->linear_free(dev, siglip->patch_embed);
+  dev->linear_free(dev, model->aligner_in);
+  dev->linear_free(dev, model->aligner_out);
+}
