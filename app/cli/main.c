@@ -15,7 +15,7 @@ typedef struct Subcommand {
 static const Subcommand subcommands[] = {
     {"generate", cli_generate, "paint pictures from a prompt, or change one"},
     {"tokenize", cli_tokenize, "a text as token ids"},
-    {"encode", NULL, "a picture as picture tokens (not in this build)"},
+    {"encode", cli_encode, "a picture as picture tokens"},
     {"decode", cli_decode, "picture tokens as a PNG file"},
     {"trace", cli_trace, "the model's inner states for given tokens"},
     {"info", cli_info, "a model, the devices and the memory needed; or what a picture carries"},
