@@ -7,6 +7,7 @@
 #include "engine/vq-decoder.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 // What is collected, host memory: [steps][dim] or [steps][n_codes], a class after the other.
 typedef struct Trace {
@@ -97,15 +98,18 @@ static bool keep_vision(Trace *trace, JanusError *error) {
   return true;
 }
 
-// The encoders.
+// The encoders; both, so that a trace has the latents also where other tokens take their place.
 static bool look(Trace *trace, JanusError *error) {
   JanusModel *model = trace->model;
-  if (!trace->request->image)
+  const JanusRequest *request = trace->request;
+  if (!request->image)
     return true;
-  bool ok = vision_init(&trace->vision, model, trace->request->image, trace->request->image_tokens,
-                        error);
+  bool ok = vision_init(&trace->vision, model, request->image, NULL, error);
   while (ok && !vision_is_done(&trace->vision))
     ok = vision_step(&trace->vision, model, NULL, error);
+  if (ok && request->image_tokens)
+    memcpy(trace->vision.tokens, request->image_tokens,
+           (size_t)model->config.n_image_tokens * sizeof *request->image_tokens);
   return ok && keep_vision(trace, error);
 }
 
@@ -208,9 +212,8 @@ static void add_vision(Items *items, const Trace *trace) {
   add_matrix(items, "siglip", trace->siglip, n, trace->model->siglip.dim);
   add_matrix(items, "aligned", trace->aligned, n, config->dim);
   add_ids(items, "vq_ids", trace->vq_ids, n);
-  if (trace->vision.latent)
-    add(items, "vq_latent", "F32", trace->vision.latent, 3,
-        (int64_t[]){config->code_dim, grid, grid});
+  add(items, "vq_latent", "F32", trace->vision.latent, 3,
+      (int64_t[]){config->code_dim, grid, grid});
 }
 
 static bool write(const Trace *trace, const char *path, JanusError *error) {
