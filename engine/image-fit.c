@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Fitting a picture into the model's square: Pillow's bicubic on 8-bit pixels, to the bit.
+// A picture of any size to the square that the model sees: Pillow's bicubic resampling of 8-bit
+// pictures, bit for bit, and how the result lies in the square.
 #include "engine/image-fit.h"
 
 #include "engine/error.h"
@@ -8,190 +9,195 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Pillow's fixed point: 8 bits of value and 2 of headroom leave 22 for the coefficients.
-enum { CHANNELS = 3, PRECISION_BITS = 22 };
+// Pillow's fixed point: 8 bits of value and 2 of headroom leave 22 for the weights.
+enum { CHANNELS = 3, WEIGHT_BITS = 22 };
 
-// Pixels of a picture whose rows may lie apart.
-typedef struct Pixels {
-  const uint8_t *rgb;
-  int width, height;
-  size_t row_bytes;
-} Pixels;
+// One direction of a resize from n_in to n_out pixels, of which `n` from `first` on are wanted.
+typedef struct Axis {
+  int n_in;
+  int64_t n_out, first;
+  int n;
+  int at; // where the wanted pixels begin in the square
+} Axis;
 
-// Which inputs an output pixel is made of: n of them from `first` on.
-typedef struct Window {
-  int first, n;
-} Window;
+// The input pixels of each wanted output pixel and their weights.
+typedef struct Taps {
+  int *begin, *n_taps; // [n]
+  int32_t *weights;    // [n][max_taps]
+  int max_taps;
+  int in_begin, in_end; // input pixels of them all
+} Taps;
 
-// The weights of one direction.
-typedef struct Resampling {
-  Window *windows;  // [n_out]
-  int32_t *weights; // [n_out][width]
-  int width;
-} Resampling;
-
-// --- bicubic ------------------------------------------------------------------------------------
+// --- weights ------------------------------------------------------------------------------------
 
 // Keys 1981 with a = -0.5.
-static double bicubic(double x) {
+static double cubic(double x) {
   const double a = -0.5;
   x = fabs(x);
-  if (x < 1)
-    return ((a + 2) * x - (a + 3)) * x * x + 1;
-  return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+  if (x < 1.0)
+    return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
+  return x < 2.0 ? (((x - 5.0) * x + 8.0) * x - 4.0) * a : 0.0;
 }
 
-static int32_t to_fixed(double weight) {
-  const double scaled = weight * (1 << PRECISION_BITS);
-  return (int32_t)(weight < 0 ? scaled - 0.5 : scaled + 0.5);
+static int32_t fixed_point(double weight) {
+  const double scaled = weight * (1 << WEIGHT_BITS);
+  return (int32_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
 }
 
-// The window and weights of output `out`, normalised in f64 and then rounded.
-static void plan_output(Resampling *plan, int out, int n_in, double scale, double *exact) {
-  const double stretch = scale < 1 ? 1 : scale, support = 2 * stretch;
-  const double center = (out + 0.5) * scale;
-  int first = (int)(center - support + 0.5), end = (int)(center + support + 0.5);
+// Output pixel i of those wanted: weights in f64, normalised, then rounded. A direction that does
+// not change its size has the weights 1 and 0. `exact` is scratch of max_taps values.
+static void make_taps(Taps *taps, const Axis *axis, int i, double *exact) {
+  const double scale = (double)axis->n_in / (double)axis->n_out;
+  const double stretch = scale < 1.0 ? 1.0 : scale, support = 2.0 * stretch;
+  const double centre = ((double)(axis->first + i) + 0.5) * scale;
+  const double low = centre - support + 0.5, high = centre + support + 0.5;
+  const int begin = low < 0 ? 0 : (int)low;
+  const int end = high > axis->n_in ? axis->n_in : (int)high;
   double sum = 0;
-  first = first < 0 ? 0 : first;
-  end = end > n_in ? n_in : end;
-  for (int i = first; i < end; i++) {
-    exact[i - first] = bicubic((i - center + 0.5) * (1.0 / stretch));
-    sum += exact[i - first];
+  for (int j = begin; j < end; j++) {
+    exact[j - begin] = cubic((j - centre + 0.5) * (1.0 / stretch));
+    sum += exact[j - begin];
   }
-  for (int i = 0; i < end - first; i++)
-    plan->weights[(size_t)out * (size_t)plan->width + (size_t)i] =
-        to_fixed(sum != 0 ? exact[i] / sum : exact[i]);
-  plan->windows[out] = (Window){first, end - first};
+  for (int j = 0; j < end - begin; j++)
+    taps->weights[(size_t)i * (size_t)taps->max_taps + (size_t)j] =
+        fixed_point(sum != 0 ? exact[j] / sum : exact[j]);
+  taps->begin[i] = begin;
+  taps->n_taps[i] = end - begin;
 }
 
-static void resampling_clear(Resampling *plan) {
-  free(plan->windows);
-  free(plan->weights);
-  *plan = (Resampling){0};
+static void taps_clear(Taps *taps) {
+  free(taps->begin);
+  free(taps->n_taps);
+  free(taps->weights);
+  *taps = (Taps){0};
 }
 
-static bool resampling_init(Resampling *plan, int n_in, int n_out) {
-  const double scale = (double)n_in / n_out;
-  *plan = (Resampling){.width = (int)ceil(2 * (scale < 1 ? 1 : scale)) * 2 + 1};
-  plan->windows = calloc((size_t)n_out, sizeof *plan->windows);
-  plan->weights = calloc((size_t)n_out * (size_t)plan->width, sizeof *plan->weights);
-  double *exact = calloc((size_t)plan->width, sizeof *exact);
-  const bool ok = plan->windows && plan->weights && exact;
-  for (int out = 0; ok && out < n_out; out++)
-    plan_output(plan, out, n_in, scale, exact);
+static bool taps_init(Taps *taps, const Axis *axis) {
+  const double scale = (double)axis->n_in / (double)axis->n_out;
+  const size_t n = (size_t)axis->n, max_taps = 2 * (size_t)ceil(scale < 1 ? 2 : 2 * scale) + 1;
+  double *exact = calloc(max_taps, sizeof *exact);
+  *taps = (Taps){.begin = calloc(n, sizeof(int)),
+                 .n_taps = calloc(n, sizeof(int)),
+                 .weights = calloc(n * max_taps, sizeof(int32_t)),
+                 .max_taps = (int)max_taps};
+  const bool ok = exact && taps->begin && taps->n_taps && taps->weights;
+  for (int i = 0; ok && i < axis->n; i++)
+    make_taps(taps, axis, i, exact);
   free(exact);
-  if (!ok)
-    resampling_clear(plan);
-  return ok;
-}
-
-static uint8_t to_byte(int64_t sum) {
-  const int64_t value = sum >> PRECISION_BITS;
-  return value < 0 ? 0 : value > 255 ? 255 : (uint8_t)value;
-}
-
-// One output value: n inputs `step` bytes apart.
-static uint8_t resample_value(const uint8_t *in, size_t step, const int32_t *weights, int n) {
-  int64_t sum = 1 << (PRECISION_BITS - 1);
-  for (int i = 0; i < n; i++)
-    sum += (int64_t)in[(size_t)i * step] * weights[i];
-  return to_byte(sum);
-}
-
-// --- the two passes -----------------------------------------------------------------------------
-
-static void resample_rows(uint8_t *out, const Pixels *in, const Resampling *plan, int n_out) {
-  for (int y = 0; y < in->height; y++)
-    for (int x = 0; x < n_out; x++) {
-      const Window window = plan->windows[x];
-      const uint8_t *from = in->rgb + (size_t)y * in->row_bytes + (size_t)window.first * CHANNELS;
-      const int32_t *weights = plan->weights + (size_t)x * (size_t)plan->width;
-      for (int c = 0; c < CHANNELS; c++)
-        *out++ = resample_value(from + c, CHANNELS, weights, window.n);
-    }
-}
-
-static void resample_columns(uint8_t *out, const Pixels *in, const Resampling *plan, int n_out) {
-  const size_t n_row_values = (size_t)in->width * CHANNELS;
-  for (int y = 0; y < n_out; y++) {
-    const Window window = plan->windows[y];
-    const uint8_t *from = in->rgb + (size_t)window.first * in->row_bytes;
-    const int32_t *weights = plan->weights + (size_t)y * (size_t)plan->width;
-    for (size_t i = 0; i < n_row_values; i++)
-      *out++ = resample_value(from + i, in->row_bytes, weights, window.n);
-  }
-}
-
-typedef void (*PassFunc)(uint8_t *out, const Pixels *in, const Resampling *plan, int n_out);
-
-// One pass into new memory at *owned; what it made replaces *pixels.
-static bool run_pass(Pixels *pixels, uint8_t **owned, int n_in, int n_out, int width, int height,
-                     PassFunc pass) {
-  Resampling plan;
-  uint8_t *out = malloc((size_t)width * (size_t)height * CHANNELS);
-  if (!out || !resampling_init(&plan, n_in, n_out)) {
-    free(out);
+  if (!ok) {
+    taps_clear(taps);
     return false;
   }
-  pass(out, pixels, &plan, n_out);
-  resampling_clear(&plan);
-  *owned = out;
-  *pixels = (Pixels){out, width, height, (size_t)width * CHANNELS};
+  taps->in_begin = taps->begin[0];
+  taps->in_end = taps->begin[n - 1] + taps->n_taps[n - 1];
   return true;
 }
 
-// Resizes to width x height and hands the rows over to `out`, which are row_bytes apart. An
-// unchanged direction is left alone, as Pillow does.
-static bool resize(Pixels in, int width, int height, uint8_t *out, size_t row_bytes) {
-  uint8_t *owned[2] = {NULL, NULL};
-  const bool ok = (in.width == width ||
-                   run_pass(&in, &owned[0], in.width, width, width, in.height, resample_rows)) &&
-                  (in.height == height ||
-                   run_pass(&in, &owned[1], in.height, height, width, height, resample_columns));
-  for (int y = 0; ok && y < height; y++)
-    memcpy(out + (size_t)y * row_bytes, in.rgb + (size_t)y * in.row_bytes,
-           (size_t)width * CHANNELS);
-  free(owned[0]);
-  free(owned[1]);
-  return ok;
+// --- two passes ---------------------------------------------------------------------------------
+
+static uint8_t mix(const uint8_t *in, size_t stride, const int32_t *weights, int n_taps) {
+  int32_t sum = 1 << (WEIGHT_BITS - 1);
+  for (int i = 0; i < n_taps; i++)
+    sum += weights[i] * in[(size_t)i * stride];
+  sum >>= WEIGHT_BITS;
+  return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+}
+
+// Rows of n pixels; `in` begins with the input pixel taps->in_begin.
+static void resize_rows(uint8_t *out, size_t out_stride, const uint8_t *in, size_t in_stride,
+                        int n_rows, int n, const Taps *taps) {
+  for (int y = 0; y < n_rows; y++)
+    for (int i = 0; i < n; i++)
+      for (int c = 0; c < CHANNELS; c++)
+        out[(size_t)y * out_stride + (size_t)(i * CHANNELS + c)] =
+            mix(in + (size_t)y * in_stride + (taps->begin[i] - taps->in_begin) * CHANNELS + c,
+                CHANNELS, taps->weights + (size_t)i * (size_t)taps->max_taps, taps->n_taps[i]);
+}
+
+// n rows of n_bytes; `in` begins with the input row taps->in_begin.
+static void resize_columns(uint8_t *out, size_t out_stride, const uint8_t *in, size_t in_stride,
+                           int n, size_t n_bytes, const Taps *taps) {
+  for (int i = 0; i < n; i++)
+    for (size_t x = 0; x < n_bytes; x++)
+      out[(size_t)i * out_stride + x] =
+          mix(in + (size_t)(taps->begin[i] - taps->in_begin) * in_stride + x, in_stride,
+              taps->weights + (size_t)i * (size_t)taps->max_taps, taps->n_taps[i]);
+}
+
+// Rows are resized first, as Pillow has always done, but for pictures that lose more than twice as
+// many rows as columns: since Pillow 13 these lose the rows first. The orders differ by rounding.
+static bool takes_columns_first(const Axis *x, const Axis *y) {
+  const int64_t lost_rows = y->n_in - y->n_out, lost_columns = x->n_in - x->n_out;
+  return lost_rows > 0 && lost_rows > 2 * lost_columns;
+}
+
+static bool resize(const JanusImage *image, const Axis *x, const Axis *y, const Taps *x_taps,
+                   const Taps *y_taps, uint8_t *out, size_t out_stride) {
+  const size_t in_stride = (size_t)image->width_px * CHANNELS;
+  const uint8_t *in =
+      image->rgb + (size_t)y_taps->in_begin * in_stride + (size_t)x_taps->in_begin * CHANNELS;
+  const bool columns_first = takes_columns_first(x, y);
+  const int n_columns = columns_first ? x_taps->in_end - x_taps->in_begin : x->n;
+  const int n_rows = columns_first ? y->n : y_taps->in_end - y_taps->in_begin;
+  const size_t stride = (size_t)n_columns * CHANNELS;
+  uint8_t *between = malloc((size_t)n_rows * stride);
+  if (!between)
+    return false;
+  if (columns_first) {
+    resize_columns(between, stride, in, in_stride, y->n, stride, y_taps);
+    resize_rows(out, out_stride, between, stride, y->n, x->n, x_taps);
+  } else {
+    resize_rows(between, stride, in, in_stride, n_rows, x->n, x_taps);
+    resize_columns(out, out_stride, between, stride, y->n, stride, y_taps);
+  }
+  free(between);
+  return true;
 }
 
 // --- the square ---------------------------------------------------------------------------------
 
-static int scaled_side(int side, int longest, int size, int least) {
-  const int scaled = (int)((double)side / longest * size);
-  return scaled > least ? scaled : least;
+// Lengths are cut down to whole pixels, as the original does it, and an odd rest lies behind.
+static Axis plan_axis(JanusFit fit, int side, int other, int size_px, int min_size_px) {
+  const bool is_pad = fit == JANUS_FIT_PAD;
+  const int reference = (side > other) == is_pad ? side : other; // becomes size_px
+  const int least = is_pad ? min_size_px : size_px;
+  const int64_t scaled = (int64_t)((double)side / (double)reference * (double)size_px);
+  const int64_t n_out = scaled > least ? scaled : least;
+  if (is_pad)
+    return (Axis){side, n_out, 0, (int)n_out, (size_px - (int)n_out) / 2};
+  return (Axis){side, n_out, (n_out - size_px) / 2, size_px, 0};
 }
 
-// The largest square in the middle.
-static Pixels middle_of(const JanusImage *image) {
-  const int side = image->width_px < image->height_px ? image->width_px : image->height_px;
-  const size_t row_bytes = (size_t)image->width_px * CHANNELS;
-  const size_t x = (size_t)(image->width_px - side) / 2, y = (size_t)(image->height_px - side) / 2;
-  return (Pixels){image->rgb + y * row_bytes + x * CHANNELS, side, side, row_bytes};
+static bool check(const JanusImage *image, int size_px, int min_size_px, JanusError *error) {
+  if (image->width_px < 1 || image->height_px < 1)
+    return janus_fail(error, JANUS_ERROR_REQUEST,
+                      "a picture to change needs at least 1 x 1 pixels, found %d x %d",
+                      image->width_px, image->height_px);
+  if (size_px < 1 || min_size_px < 1 || min_size_px > size_px)
+    return janus_fail(error, JANUS_ERROR_REQUEST,
+                      "a square of %d pixels cannot hold a picture of at least %d", size_px,
+                      min_size_px);
+  return true;
 }
 
 bool janus_image_fit(const JanusImage *image, int size_px, int min_size_px,
                      const uint8_t background[3], uint8_t *rgb, JanusError *error) {
-  const int w = image->width_px, h = image->height_px, longest = w > h ? w : h;
-  const size_t row_bytes = (size_t)size_px * CHANNELS;
-  if (w < 1 || h < 1)
-    return janus_fail(error, JANUS_ERROR_REQUEST,
-                      "a picture to change needs at least 1 x 1 pixels, found %d x %d", w, h);
-  Pixels in = {image->rgb, w, h, (size_t)w * CHANNELS};
-  int width = size_px, height = size_px;
-  if (image->fit == JANUS_FIT_CROP) {
-    in = middle_of(image);
-  } else {
-    width = scaled_side(w, longest, size_px, min_size_px);
-    height = scaled_side(h, longest, size_px, min_size_px);
-  }
-  for (size_t i = 0; i < row_bytes * (size_t)size_px; i++)
+  if (!check(image, size_px, min_size_px, error))
+    return false;
+  const int width = image->width_px, height = image->height_px;
+  const Axis x = plan_axis(image->fit, width, height, size_px, min_size_px);
+  const Axis y = plan_axis(image->fit, height, width, size_px, min_size_px);
+  const size_t stride = (size_t)size_px * CHANNELS;
+  Taps x_taps = {0}, y_taps = {0};
+  for (size_t i = 0; i < stride * (size_t)size_px; i++)
     rgb[i] = background[i % CHANNELS];
-  const size_t x = (size_t)(size_px - width) / 2, y = (size_t)(size_px - height) / 2;
-  return resize(in, width, height, rgb + y * row_bytes + x * CHANNELS, row_bytes) ||
-         janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory to resize a picture of %d x %d",
-                    w, h);
+  uint8_t *out = rgb + (size_t)y.at * stride + (size_t)x.at * CHANNELS;
+  const bool ok = taps_init(&x_taps, &x) && taps_init(&y_taps, &y) &&
+                  resize(image, &x, &y, &x_taps, &y_taps, out, stride);
+  taps_clear(&x_taps);
+  taps_clear(&y_taps);
+  return ok || janus_fail(error, JANUS_ERROR_MEMORY,
+                          "not enough memory to resize a picture of %d x %d", width, height);
 }
 
 void image_normalize(const JanusConfig *config, const uint8_t *rgb, float *pixels) {

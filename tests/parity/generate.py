@@ -221,6 +221,7 @@ def write_inputs(out):
     folder.mkdir(parents=True, exist_ok=True)
     for name, picture in cases.inputs().items():
         picture.save(folder / name, optimize=True)
+        picture.save((folder / name).with_suffix(".ppm"))
     return {n: Image.open(folder / n).convert("RGB") for n in cases.inputs()}
 
 
@@ -244,7 +245,8 @@ def main():
     write_json(args.out / "golden" / "cases.json", {"cases": listed})
     tensors, digests = preprocess.golden(janus)
     save_file(tensors, args.out / "golden" / "preprocess.safetensors")
-    write_json(args.out / "golden" / "preprocess.json", {"cases": digests})
+    write_json(args.out / "golden" / "preprocess.json",
+               {"cases": digests, "crops": preprocess.crops()})
 
 
 if __name__ == "__main__":

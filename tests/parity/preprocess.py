@@ -19,6 +19,11 @@ SIZES = {
     384: [(384, 384), (383, 384), (384, 383), (385, 384), (640, 427), (427, 640), (1, 300),
           (1000, 20), (170, 94), (94, 170), (100, 100), (1537, 864)],
 }
+CROPS = {
+    40: [(40, 40), (39, 40), (70, 110), (131, 74), (1, 50), (50, 1), (1, 1), (7, 300), (200, 199)],
+    112: [(61, 112), (112, 61)],
+    384: [(383, 384), (640, 427), (427, 640), (1, 30), (1000, 20), (100, 100), (1537, 864)],
+}
 STORED = 40  # canvases of this size are stored whole, the others as digests
 
 
@@ -38,6 +43,22 @@ def fnv1a(data):
     for byte in data:
         value = (value ^ byte) * 0x100000001b3 & 0xffffffffffffffff
     return f"{value:016x}"
+
+
+def crops():
+    """Digests of the other fit, ours: the shorter side becomes the size, then the middle is taken."""
+    listed = []
+    for size, shapes in CROPS.items():
+        for width, height in shapes:
+            short = min(width, height)
+            wide, high = max(int(width / short * size), size), max(int(height / short * size), size)
+            image = Image.fromarray(picture(width, height), "RGB")
+            x, y = (wide - size) // 2, (high - size) // 2
+            image = image.resize((wide, high), Image.BICUBIC).crop((x, y, x + size, y + size))
+            canvas = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+            listed.append({"size": size, "width": width, "height": height,
+                           "canvas_fnv1a64": fnv1a(canvas.tobytes())})
+    return listed
 
 
 def golden(janus):

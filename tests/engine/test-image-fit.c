@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// Fitting pictures into the square against the original's processor (Pillow), bit for bit.
+#include "engine/engine.h"
+#include "engine/safetensors.h"
+#include "tests/engine/data.h"
+#include "tests/engine/parity.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MIN_SIZE_PX = 14 };
+
+static const uint8_t grey[3] = {127, 127, 127};
+
+// A wrapping ramp and noise, as README.md of the parity folder defines it.
+static uint8_t *make_picture(int width_px, int height_px) {
+  uint8_t *rgb = malloc((size_t)width_px * (size_t)height_px * 3);
+  for (uint32_t y = 0, i = 0; y < (uint32_t)height_px; y++)
+    for (uint32_t x = 0; x < (uint32_t)width_px; x++)
+      for (uint32_t c = 0; c < 3; c++) {
+        const uint32_t noise = (x * 73856093u) ^ (y * 19349663u) ^ (c * 83492791u);
+        rgb[i++] = (x * 5 + y * 3 + c * 40 + ((noise >> 13) & 63)) & 255;
+      }
+  return rgb;
+}
+
+// The square of such a picture as planes [3][size][size]; NULL when refused.
+static uint8_t *fit(int width_px, int height_px, JanusFit how, int size_px) {
+  const size_t n = (size_t)size_px * (size_t)size_px;
+  uint8_t *rgb = make_picture(width_px, height_px), *square = malloc(3 * n),
+          *planes = malloc(3 * n);
+  const JanusImage image = {rgb, width_px, height_px, how};
+  JanusError error = {0};
+  if (!janus_image_fit(&image, size_px, MIN_SIZE_PX, grey, square, &error)) {
+    check(false, "%d x %d fits: %s", width_px, height_px, error.message);
+    free(planes);
+    planes = NULL;
+  }
+  for (size_t i = 0; planes && i < 3 * n; i++)
+    planes[i % 3 * n + i / 3] = square[i];
+  free(square);
+  free(rgb);
+  return planes;
+}
+
+static uint64_t fnv1a(const uint8_t *bytes, size_t n) {
+  uint64_t value = UINT64_C(0xcbf29ce484222325);
+  for (size_t i = 0; i < n; i++)
+    value = (value ^ bytes[i]) * UINT64_C(0x100000001b3);
+  return value;
+}
+
+static int get_int(const json_t *entry, const char *key) {
+  return (int)json_integer_value(json_object_get(entry, key));
+}
+
+static void test_digests(const json_t *cases, JanusFit how, const char *title) {
+  size_t i, n_wrong = 0;
+  const json_t *entry;
+  json_array_foreach(cases, i, entry) {
+    const int size = get_int(entry, "size"), width = get_int(entry, "width");
+    const int height = get_int(entry, "height");
+    const char *text = json_string_value(json_object_get(entry, "canvas_fnv1a64"));
+    uint8_t *planes = fit(width, height, how, size);
+    if (!planes || fnv1a(planes, 3 * (size_t)size * (size_t)size) != strtoull(text, NULL, 16)) {
+      printf("# wrong: %d x %d into %d\n", width, height, size);
+      n_wrong++;
+    }
+    free(planes);
+  }
+  check(n_wrong == 0 && json_array_size(cases) > 10, "%s: %zu of %zu pictures wrong", title,
+        n_wrong, json_array_size(cases));
+}
+
+// The small squares byte by byte, for messages that say more than a digest.
+static void test_stored(void) {
+  JanusError error = {0};
+  SafetensorsSet *set = safetensors_open_file(parity_path("golden/preprocess.safetensors"), &error);
+  if (!check(set != NULL, "the stored squares open%s", error.message))
+    return;
+  for (size_t i = 0; i < safetensors_count(set); i++) {
+    const SafetensorsTensor *tensor = safetensors_get(set, i);
+    int width = 0, height = 0, n_wrong = 0;
+    if (sscanf(tensor->name, "canvas.%dx%d", &width, &height) != 2)
+      continue;
+    uint8_t *planes = fit(width, height, JANUS_FIT_PAD, 40);
+    for (size_t j = 0; planes && j < 3 * 40 * 40; j++)
+      n_wrong += planes[j] != ((const uint8_t *)tensor->data)[j];
+    check(planes && tensor->n_bytes == 3 * 40 * 40 && n_wrong == 0, "%d x %d: %d bytes wrong",
+          width, height, n_wrong);
+    free(planes);
+  }
+  safetensors_free(set);
+}
+
+static void test_bars(void) {
+  static const uint8_t colours[3] = {1, 2, 250};
+  uint8_t white[4 * 3], square[8 * 8 * 3];
+  memset(white, 255, sizeof white);
+  const JanusImage image = {white, 4, 1, JANUS_FIT_PAD};
+  JanusError error = {0};
+  check(janus_image_fit(&image, 8, 2, colours, square, &error), "a strip fits%s", error.message);
+  int n_wrong = 0;
+  for (int i = 0; i < 8 * 8 * 3; i++)
+    n_wrong += square[i] != (i / 24 == 3 || i / 24 == 4 ? 255 : colours[i % 3]);
+  check(n_wrong == 0, "bars have the background's colours, the strip its two rows");
+  check(janus_image_fit(&image, 8, 5, colours, square, &error) && square[24] == 255 &&
+            square[0] == 1 && square[5 * 24] == 255 && square[6 * 24] == 1,
+        "the least side is kept, the odd row below");
+}
+
+static void test_refused(void) {
+  uint8_t bytes[3 * 8 * 8] = {0};
+  const JanusImage images[] = {{bytes, 0, 4, JANUS_FIT_PAD}, {bytes, 4, -1, JANUS_FIT_CROP}};
+  for (size_t i = 0; i < sizeof images / sizeof *images; i++) {
+    JanusError error = {0};
+    check(!janus_image_fit(&images[i], 8, 1, grey, bytes, &error) &&
+              error.code == JANUS_ERROR_REQUEST,
+          "refused: %s", error.message);
+  }
+}
+
+int main(int argc, char **argv) {
+  set_parity_folder(argc, argv);
+  json_t *golden = load_json(parity_path("golden/preprocess.json"));
+  if (check(golden != NULL, "the list of pictures is there")) {
+    test_digests(json_object_get(golden, "cases"), JANUS_FIT_PAD, "bars");
+    test_digests(json_object_get(golden, "crops"), JANUS_FIT_CROP, "middles");
+  }
+  json_decref(golden);
+  test_stored();
+  test_bars();
+  test_refused();
+  return finish();
+}
