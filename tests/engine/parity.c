@@ -101,6 +101,30 @@ JanusSession *new_session(JanusModel *model, const JanusRequest *request) {
   return session;
 }
 
+int32_t *paint(JanusModel *model, const JanusRequest *request) {
+  const size_t n = (size_t)janus_model_get_info(model)->n_image_tokens;
+  JanusSession *session = new_session(model, request);
+  JanusError error = {0};
+  int32_t *tokens = calloc((size_t)request->n_samples * n, sizeof *tokens);
+  bool ok = janus_session_run(session, NULL, NULL, &error);
+  for (int i = 0; i < request->n_samples; i++) {
+    int n_found = 0;
+    const int32_t *found = janus_session_get_tokens(session, i, &n_found);
+    ok = ok && n_found == (int)n;
+    memcpy(tokens + (size_t)i * n, found, n * sizeof *tokens);
+  }
+  janus_session_free(session);
+  if (ok)
+    return tokens;
+  free(tokens);
+  return NULL;
+}
+
+bool same_tokens(const JanusModel *model, const int32_t *a, const int32_t *b, int n_samples) {
+  const size_t n = (size_t)janus_model_get_info(model)->n_image_tokens;
+  return a && b && memcmp(a, b, (size_t)n_samples * n * sizeof *a) == 0;
+}
+
 uint32_t next_random(uint64_t *state) {
   *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
   return (uint32_t)(*state >> 33);

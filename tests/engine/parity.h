@@ -29,6 +29,12 @@ JanusImage load_picture(const char *name);
 // A session that must be granted; ends the test when it is not.
 JanusSession *new_session(JanusModel *model, const JanusRequest *request);
 
+// Tokens [n_samples][n_image_tokens] of a run to the end, malloc'd; NULL when it fails.
+int32_t *paint(JanusModel *model, const JanusRequest *request);
+
+// Whether the pictures of n_samples are the same; false where either is NULL.
+bool same_tokens(const JanusModel *model, const int32_t *a, const int32_t *b, int n_samples);
+
 // Pseudo-random numbers for choosing what to do (never for data that matters).
 uint32_t next_random(uint64_t *state);
 

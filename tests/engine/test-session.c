@@ -13,48 +13,23 @@
 
 static const char PROMPT[] = "A red fox, painted in ink on white paper.";
 
-// Tokens [n_samples][n_image_tokens] of a run to the end, malloc'd; NULL when it fails.
-static int32_t *paint(JanusModel *model, const JanusRequest *request) {
-  const size_t n = (size_t)janus_model_get_info(model)->n_image_tokens;
-  JanusSession *session = new_session(model, request);
-  JanusError error = {0};
-  int32_t *tokens = calloc((size_t)request->n_samples * n, sizeof *tokens);
-  bool ok = janus_session_run(session, NULL, NULL, &error);
-  for (int i = 0; i < request->n_samples; i++) {
-    int n_found = 0;
-    const int32_t *found = janus_session_get_tokens(session, i, &n_found);
-    ok = ok && n_found == (int)n;
-    memcpy(tokens + (size_t)i * n, found, n * sizeof *tokens);
-  }
-  janus_session_free(session);
-  if (ok)
-    return tokens;
-  free(tokens);
-  return NULL;
-}
-
-static bool equal(const JanusModel *model, const int32_t *a, const int32_t *b, int n_samples) {
-  const size_t n = (size_t)janus_model_get_info(model)->n_image_tokens;
-  return a && b && memcmp(a, b, (size_t)n_samples * n * sizeof *a) == 0;
-}
-
 static void test_samples(JanusModel *model) {
   JanusRequest request = text_request(PROMPT, 5, 7);
   int32_t *five = paint(model, &request), *again = paint(model, &request);
-  check(equal(model, five, again, 5), "the same seed twice gives the same tokens");
+  check(same_tokens(model, five, again, 5), "the same seed twice gives the same tokens");
   const size_t n = (size_t)janus_model_get_info(model)->n_image_tokens;
-  check(five && !equal(model, five, five + n, 1), "samples differ");
+  check(five && !same_tokens(model, five, five + n, 1), "samples differ");
   static const int counts[] = {1, 2, 24, 25, 60};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
     request.n_samples = counts[i];
     int32_t *tokens = paint(model, &request);
-    check(equal(model, five, tokens, counts[i] < 5 ? counts[i] : 5),
+    check(same_tokens(model, five, tokens, counts[i] < 5 ? counts[i] : 5),
           "%d samples give the same first ones as 5", counts[i]);
     free(tokens);
   }
   request = text_request(PROMPT, 1, 8);
   int32_t *other = paint(model, &request);
-  check(!equal(model, five, other, 1), "another seed gives other tokens");
+  check(!same_tokens(model, five, other, 1), "another seed gives other tokens");
   free(other);
   free(again);
   free(five);
@@ -66,8 +41,8 @@ static void test_threads(const char *name) {
   for (int n_threads = 1; n_threads <= 3; n_threads++) {
     JanusModel *model = open_checkpoint(name, jk_cpu_best_isa(), n_threads);
     int32_t *tokens = paint(model, &request);
-    check(equal(model, first ? first : tokens, tokens, 3), "%s: %d threads give 1 thread's tokens",
-          name, n_threads);
+    check(same_tokens(model, first ? first : tokens, tokens, 3),
+          "%s: %d threads give 1 thread's tokens", name, n_threads);
     janus_model_free(model);
     if (first)
       free(tokens);
@@ -110,7 +85,8 @@ static void test_looking(JanusModel *model) {
   int n = 0;
   const bool ok = janus_session_run(session, watch, &w, NULL);
   const int32_t *found = janus_session_get_tokens(session, 0, &n);
-  check(ok && equal(model, expected, found, 2), "previews and decodes on the way change nothing");
+  check(ok && same_tokens(model, expected, found, 2),
+        "previews and decodes on the way change nothing");
   check(w.is_monotonic && w.n_last == 100000 + info->n_image_tokens && w.n_calls > n,
         "progress grows to the last token, %d calls", w.n_calls);
   janus_session_free(session);
@@ -118,8 +94,7 @@ static void test_looking(JanusModel *model) {
   free(expected);
 }
 
-// --- stopping
-// -------------------------------------------------------------------------------------
+// --- stopping ------------------------------------------------------------------------------------
 
 static void test_stopping(JanusModel *model) {
   const JanusRequest request = text_request(PROMPT, 2, 9);
@@ -137,14 +112,14 @@ static void test_stopping(JanusModel *model) {
     const int32_t *found = janus_session_get_tokens(session, 0, &n);
     are_prefixes = are_prefixes && memcmp(found, expected, (size_t)n * sizeof *found) == 0;
     are_resumed = are_resumed && janus_session_run(session, NULL, NULL, &error) &&
-                  equal(model, expected, janus_session_get_tokens(session, 0, &n), 2);
+                  same_tokens(model, expected, janus_session_get_tokens(session, 0, &n), 2);
     janus_session_free(session);
   }
   check(are_cancelled, "a callback stops a run at any of 20 random places (seed 12)");
   check(are_prefixes, "the tokens until a stop are those of the whole run");
   check(are_resumed, "a run goes on where its callback stopped it");
   int32_t *again = paint(model, &request);
-  check(equal(model, expected, again, 2), "a fresh session is not touched by stopped ones");
+  check(same_tokens(model, expected, again, 2), "a fresh session is not touched by stopped ones");
   free(again);
   free(expected);
 }
@@ -176,30 +151,29 @@ static void test_cancel(JanusModel *model) {
   janus_session_free(session);
 }
 
-// --- sampling
-// -------------------------------------------------------------------------------------
+// --- sampling ------------------------------------------------------------------------------------
 
 static void test_sampling(JanusModel *model) {
   JanusRequest request = text_request(PROMPT, 2, 3);
   request.temperature = 0;
   int32_t *greedy = paint(model, &request);
   const size_t n = (size_t)janus_model_get_info(model)->n_image_tokens;
-  check(greedy && equal(model, greedy, greedy + n, 1), "temperature 0: samples are equal");
+  check(greedy && same_tokens(model, greedy, greedy + n, 1), "temperature 0: samples are equal");
   request.seed = 4;
   request.top_k = 7;
   request.top_p = 0.5;
   int32_t *other = paint(model, &request);
-  check(equal(model, greedy, other, 2), "temperature 0: seed, top-k and top-p are ignored");
+  check(same_tokens(model, greedy, other, 2), "temperature 0: seed, top-k and top-p are ignored");
   free(other);
   request = text_request(PROMPT, 2, 3);
   request.top_k = 1;
   other = paint(model, &request);
-  check(equal(model, greedy, other, 2), "top-k 1 is temperature 0");
+  check(same_tokens(model, greedy, other, 2), "top-k 1 is temperature 0");
   free(other);
   request = text_request(PROMPT, 2, 3);
   request.top_p = 1e-9;
   other = paint(model, &request);
-  check(equal(model, greedy, other, 2), "top-p near 0 is temperature 0");
+  check(same_tokens(model, greedy, other, 2), "top-p near 0 is temperature 0");
   free(other);
   free(greedy);
 }
@@ -212,15 +186,14 @@ static void test_guidance(JanusModel *model) {
   // close enough to 1 that both rows run, far enough that guidance hardly moves a logit
   request.cfg = 1 + 1e-9;
   int32_t *both_rows = paint(model, &request);
-  check(!equal(model, guided, plain, 2), "guidance has an effect");
-  check(equal(model, plain, both_rows, 2), "cfg 1 gives the same with one row and with both");
+  check(!same_tokens(model, guided, plain, 2), "guidance has an effect");
+  check(same_tokens(model, plain, both_rows, 2), "cfg 1 gives the same with one row and with both");
   free(both_rows);
   free(plain);
   free(guided);
 }
 
-// --- passes
-// ----------------------------------------------------------------------------------------
+// --- passes --------------------------------------------------------------------------------------
 
 // Hidden states behind the prompt and behind three more tokens, with passes of other sizes.
 static void hidden_after(JanusModel *model, int chunk_rows, const char *text, float *hidden) {
@@ -269,8 +242,7 @@ static void test_chunks(JanusModel *model) {
   free(expected);
 }
 
-// --- two at once
-// ------------------------------------------------------------------------------------
+// --- two at once ---------------------------------------------------------------------------------
 
 typedef struct Painter {
   JanusModel *model;
@@ -293,15 +265,14 @@ static void test_two_at_once(JanusModel *model) {
   for (int i = 0; i < 2; i++) {
     pthread_join(threads[i], NULL);
     int32_t *alone = paint(model, &painters[i].request);
-    check(equal(model, alone, painters[i].tokens, painters[i].request.n_samples),
+    check(same_tokens(model, alone, painters[i].tokens, painters[i].request.n_samples),
           "session %d of two at once gives what it gives alone", i + 1);
     free(alone);
     free(painters[i].tokens);
   }
 }
 
-// --- requests
-// -----------------------------------------------------------------------------------------
+// --- requests ------------------------------------------------------------------------------------
 
 static void refuse(JanusModel *model, JanusRequest request, const char *expected) {
   JanusError error = {0};
