@@ -46,7 +46,7 @@ def fnv1a(data):
 
 
 def crops():
-    """Digests of the other fit, ours: the shorter side becomes the size, then the middle is taken."""
+    """Digests of the other fit, ours: the shorter side becomes the size, the middle is taken."""
     listed = []
     for size, shapes in CROPS.items():
         for width, height in shapes:

@@ -3,7 +3,8 @@
 """Usage: codes.py --out codes.pt
 
 The world lies on the token grid, so that plain k-means of 16x16 pixel patches describes it well.
-Token ids are settled here, before anything is trained; the decoder then learns to draw them.
+Token ids are settled here, before anything is trained; the decoder then learns to draw them. The
+codes.pt beside this file belongs to the weights in the folder above.
 """
 
 import argparse
@@ -97,17 +98,17 @@ def fit(n_scenes, rounds):
     pictures = sums / mass.clamp(min=1e-9)[:, None]
     errors = (x - pictures[ids]).square().mean(1)
     psnr = -10 * math.log10((errors * counts).sum() / counts.sum() / 4)
-    return {"mean": mean, "axes": axes, "centres": centres, "pictures": pictures,
-            "vectors": spread(pictures)}, psnr
+    state = {"mean": mean, "axes": axes, "centres": centres, "vectors": spread(pictures)}
+    return {name: value.half() for name, value in state.items()}, psnr
 
 
 class Codes:
     """Turns pictures into image tokens."""
 
     def __init__(self, path):
-        state = torch.load(path, weights_only=True)
+        state = {name: value.float() for name, value in torch.load(path, weights_only=True).items()}
         self.mean, self.axes, self.centres = state["mean"], state["axes"], state["centres"]
-        self.pictures, self.vectors = state["pictures"], state["vectors"]
+        self.vectors = state["vectors"]
 
     def encode(self, picture):
         """Tokens [24, 24] of an RGB picture of 384x384."""

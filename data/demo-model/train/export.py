@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Writes the model folder: bf16 safetensors shards and the JSON files beside them.
-"""Usage: export.py --out FOLDER [--codec codec.pt] [--painter painter.pt]
+"""Usage: export.py --out FOLDER [--base FOLDER] [--codec codec.pt] [--encoder encoder.pt]
+                 [--painter painter.pt]
 
-Parts without a state stay at their seeded random start, so that the folder is always complete.
+Parts without a state are those of the folder --base, else they stay at their seeded random start,
+so that the folder is always complete.
 """
 
 import argparse
@@ -12,7 +14,8 @@ import struct
 
 import torch
 
-import grammar
+import edits
+from checkpoint import start_from
 from model import SHAPE, DemoModel
 from vocabulary import BEGIN, BOS, END, EOS, PAD, PLACEHOLDER, Vocabulary
 
@@ -93,15 +96,25 @@ def side_files(vocabulary, generation):
     }
 
 
-def build(codec_path, painter_path):
-    """The whole model with the trained parts that are there."""
+def build(base=None, codec=None, encoder=None, painter=None):
+    """The whole model: the weights of the folder `base`, with the trained parts that are given."""
     torch.manual_seed(1)
     model = DemoModel()
-    if codec_path:
-        state = torch.load(codec_path, weights_only=True)["codec"]
-        model.gen_vision_model.load_state_dict(state)
-    if painter_path:
-        state = torch.load(painter_path, weights_only=True)["average"]
+    if base:
+        start_from(model, base, vocabulary=Vocabulary(edits.words()))
+    if codec:
+        state = torch.load(codec, weights_only=True)["codec"]
+        taught = {name: value for name, value in state.items() if "encoder" not in name}
+        model.gen_vision_model.load_state_dict(taught, strict=False)
+    if encoder:
+        state = torch.load(encoder, weights_only=True)["trainee"]
+        for name in ("encoder.", "quant_conv."):
+            start = f"codec.{name}"
+            part = {name + key[len(start):]: value for key, value in state.items()
+                    if key.startswith(start)}
+            model.gen_vision_model.load_state_dict(part, strict=False)
+    if painter:
+        state = torch.load(painter, weights_only=True)["average"]
         _, unexpected = model.load_state_dict(state, strict=False)
         assert not unexpected, unexpected
     return model
@@ -153,7 +166,7 @@ def export(model, folder, generation):
     total = sum(tensor.nbytes for tensor in tensors.values())
     write_json(folder / "model.safetensors.index.json",
                {"metadata": {"total_size": total}, "weight_map": places}, indent=0)
-    for name, content in side_files(Vocabulary(grammar.words()), generation).items():
+    for name, content in side_files(Vocabulary(edits.words()), generation).items():
         write_json(folder / name, content, indent=0 if name == "tokenizer.json" else 2)
     files = (*folder.glob("*.json"), *folder.glob("*.safetensors"))
     return sum(file.stat().st_size for file in files)
@@ -163,7 +176,9 @@ def main():
     """Reads the options and exports."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--base", help="model folder to take what is not given from")
     parser.add_argument("--codec")
+    parser.add_argument("--encoder")
     parser.add_argument("--painter")
     parser.add_argument("--cfg", type=float, default=3.0)
     parser.add_argument("--image-cfg", type=float, default=3.0)
@@ -171,7 +186,7 @@ def main():
     options = parser.parse_args()
     generation = {"cfg": options.cfg, "image_cfg": options.image_cfg,
                   "temperature": options.temperature}
-    model = build(options.codec, options.painter)
+    model = build(options.base, options.codec, options.encoder, options.painter)
     print(export(model, pathlib.Path(options.out), generation), "bytes")
 
 

@@ -232,15 +232,28 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x.float(), x.shape[-1:], self.weight.float(), 1e-6).to(x.dtype)
 
 
+def hide(seen):
+    """What is added to the scores of keys so that only those that are seen count."""
+    return torch.zeros(seen.shape).masked_fill(~seen, float("-inf"))
+
+
+def causal(n_queries, n_keys):
+    """Which keys each query sees when the queries stand at the end of the keys."""
+    return torch.ones(n_queries, n_keys, dtype=torch.bool).tril(n_keys - n_queries)
+
+
 class Attention(nn.Module):
-    """Causal attention; `cache` is a list [k, v] that grows, or None."""
+    """Causal attention; `cache` is a list [k, v] that grows, or None.
+
+    `mask` [n, 1, queries, keys] or [queries, keys] is added to the scores.
+    """
 
     def __init__(self):
         super().__init__()
         self.q_proj, self.k_proj, self.v_proj, self.o_proj = (
             nn.Linear(SHAPE.dim, SHAPE.dim, bias=False) for _ in range(4))
 
-    def forward(self, x, cos, sin, cache):
+    def forward(self, x, cos, sin, cache, mask):
         n, tokens, dim = x.shape
         q, k, v = (part(x).view(n, tokens, SHAPE.n_heads, -1).transpose(1, 2)
                    for part in (self.q_proj, self.k_proj, self.v_proj))
@@ -249,7 +262,9 @@ class Attention(nn.Module):
             if cache:
                 k, v = torch.cat((cache[0], k), 2), torch.cat((cache[1], v), 2)
             cache[:] = [k, v]
-        h = F.scaled_dot_product_attention(q, k, v, is_causal=tokens > 1)
+        # Written out: on a CPU this trains twice as fast as scaled_dot_product_attention().
+        odds = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask.to(q.dtype)).softmax(-1)
+        h = odds.to(v.dtype) @ v
         return self.o_proj(h.transpose(1, 2).reshape(n, tokens, dim))
 
 
@@ -275,8 +290,8 @@ class LlamaLayer(nn.Module):
         self.input_layernorm = RMSNorm(SHAPE.dim)
         self.post_attention_layernorm = RMSNorm(SHAPE.dim)
 
-    def forward(self, x, cos, sin, cache=None):
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache)
+    def forward(self, x, cos, sin, cache, mask):
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache, mask)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -292,11 +307,14 @@ class Llama(nn.Module):
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
-    def forward(self, x, start=0, caches=None):
+    def forward(self, x, start=0, caches=None, places=None, mask=None):
+        """States [n, tokens, dim] at `start` and on, or at `places` [n, tokens] behind a mask."""
         end = start + x.shape[1]
-        cos, sin = self.cos[start:end], self.sin[start:end]
+        places = torch.arange(start, end) if places is None else places[:, None]
+        mask = hide(causal(x.shape[1], end)) if mask is None else mask
+        cos, sin = self.cos[places], self.sin[places]
         for i, layer in enumerate(self.layers):
-            x = layer(x, cos, sin, caches[i] if caches is not None else None)
+            x = layer(x, cos, sin, caches[i] if caches is not None else None, mask)
         return self.norm(x)
 
 
@@ -434,16 +452,27 @@ class Painter(nn.Module):
         return self.gen_aligner(self.gen_embed(ids))
 
 
-class DemoModel(Painter):
+class Editor(Painter):
+    """A painter that can look at a picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.vision_model = VisionModel()
+        self.aligner = Projector(SHAPE.vision_dim)
+        self.vision_model.apply(small_init)
+        self.aligner.apply(small_init)
+
+    def look(self, pixels):
+        """Pixels [n, 3, 384, 384] in [-1, 1] to features [n, 576, dim] among the words."""
+        return self.aligner(self.vision_model.vision_tower(pixels))
+
+
+class DemoModel(Editor):
     """Everything that the checkpoint holds."""
 
     def __init__(self):
         super().__init__()
         self.gen_vision_model = Codec()
-        self.vision_model = VisionModel()
-        self.aligner = Projector(SHAPE.vision_dim)
-        self.vision_model.apply(small_init)
-        self.aligner.apply(small_init)
 
 
 def small_init(module):

@@ -12,7 +12,7 @@ import pathlib
 import torch
 from PIL import Image
 
-import grammar
+import edits
 from export import build
 from model import SHAPE
 from vocabulary import Vocabulary
@@ -74,7 +74,7 @@ def main():
     parser.add_argument("--prompt", nargs="+", required=True)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    model, vocabulary = load_rounded(options.codec, options.painter), Vocabulary(grammar.words())
+    model, vocabulary = load_rounded(options.codec, options.painter), Vocabulary(edits.words())
     rows = [(prompt, cfg) for prompt in options.prompt for cfg in options.cfg]
     sheet = Image.new("RGB", (options.count * SHEET_SIDE, len(rows) * SHEET_SIDE))
     for y, (prompt, cfg) in enumerate(rows):

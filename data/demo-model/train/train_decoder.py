@@ -13,13 +13,14 @@ import pathlib
 import random
 import time
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 import scenes
+from checkpoint import start_from
 from codes import Codes
+from data import to_tensor
 from model import SHAPE, Codec, group_norm
 from muon import Optimizers
 
@@ -56,11 +57,6 @@ class Trainee(nn.Module):
 def is_inner(name):
     """Whether a matrix lies between hidden layers."""
     return ".decoder." in name and "conv_out" not in name
-
-
-def to_tensor(image):
-    """An RGB picture to [3, height, width] in [-1, 1]."""
-    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def random_corner(rng, scene):
@@ -155,13 +151,15 @@ def train(options):
     """Trains until the time is spent."""
     path, codes, trainee = pathlib.Path(options.out) / "codec.pt", Codes(options.codes), Trainee()
     trainee.codec.quantize.embedding.weight.data.copy_(codes.vectors)
+    if options.start:
+        start_from(trainee.codec, options.start, "gen_vision_model.")
     optimizer = Optimizers(trainee.named_parameters(), is_inner, options.rate, 1e-4)
     step, spent = resume(path, trainee, optimizer)
     rng, last = random.Random(time.time()), time.monotonic()
     mean, saved = None, spent
     while spent < options.minutes * 60:
         done = spent / (options.minutes * 60)
-        shallow, every = done < SHALLOW_PART, 6 if done < 0.8 else 2
+        shallow, every = done < SHALLOW_PART and not options.start, 6 if done < 0.8 else 2
         loss = train_step(trainee, *random_batch(rng, codes, step % every == 0), shallow)
         optimizer.step(share(spent, options.minutes))
         step, mean = step + 1, loss if mean is None else 0.98 * mean + 0.02 * loss
@@ -181,6 +179,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--codes", required=True)
     parser.add_argument("--out", required=True, help="folder for the state")
+    parser.add_argument("--start", help="model folder whose weights are the start")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=1)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Trains the painter (transformer, image embeddings and image head) on captions and image tokens.
-"""Usage: train_model.py --codes codes.pt --out FOLDER --minutes N
+"""Usage: train_model.py --codes codes.pt --out FOLDER --minutes N [--until M] [--start MODEL]
+                      [--sparse SHARE] [--edits SHARE]
 
-Scenes are drawn and worded anew for each step. The learning rate follows the time spent.
-FOLDER/painter.pt holds everything that is needed to go on.
+Scenes are drawn and worded anew for each step; a share of the steps paints edits of pictures. The
+learning rate follows the time spent. FOLDER/painter.pt holds everything that is needed to go on.
 """
 
 import argparse
@@ -14,89 +15,84 @@ import time
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-import grammar
-import scenes
+from checkpoint import start_from
 from codes import Codes
-from model import SHAPE, Painter
+from data import Data
+from model import SHAPE, Editor
 from muon import Optimizers
-from vocabulary import Vocabulary
+from sequences import N_IMAGE, Choice, edit_logits, everything, text_logits
 
 DROP = 0.1  # share of captions replaced by padding: the unconditional row of guidance
 # Guidance multiplies the difference of two rows' logits, also where both are far below the likely
 # codes; without smoothing those differences are arbitrary and guided pictures break.
 SMOOTHING = 0.005
-# Few image tokens need the words, and those lie far behind: so every seventh position also names
-# the words of its caption from the state after this layer. What that teaches serves the rest.
-RECALL_LAYER, RECALL_STRIDE, RECALL_WEIGHT = 2, 7, 0.5
-PLAIN = 0.7  # share of captions in the plainest wording, from which words are learned soonest
-N_IMAGE = SHAPE.grid ** 2
+# Whole pictures teach what follows from the tokens around a place, and words are then hardly
+# learned. Sparse steps keep only a few places of each picture: cheap, and the words must tell the
+# rest. --sparse is their share of the caption steps, this the share of the edit steps.
+SPARSE_EDITS = 0.8
+FEW = 64  # places that a sparse step keeps
+# Every place also names the words of its caption by the state after this layer.
+RECALL_LAYER, RECALL_WEIGHT = 2, 0.5
+TEXTS, EDITS = {"sparse": 32, "whole": 8}, {"sparse": (2, 6), "whole": (2, 3)}
 
 
-class Data:
-    """Fresh scenes, their tokens, and words for them."""
-
-    def __init__(self, codes):
-        self.codes = codes
-        self.vocabulary = Vocabulary(grammar.words())
-
-    def prompt(self, rng, scene, drop):
-        """Word ids of a fresh caption, or the padding that stands for none."""
-        wording = grammar.Plainly() if rng.random() < PLAIN else rng
-        ids = self.vocabulary.prompt(grammar.caption(wording, scene))
-        return self.vocabulary.unconditional(len(ids)) if rng.random() < drop else ids
-
-    def batch(self, rng, size, drop=DROP):
-        """Prompts and tokens [size, 576] of random scenes."""
-        found = [scenes.random_scene(rng) for _ in range(size)]
-        tokens = torch.stack([self.codes.encode(scenes.draw(scene)) for scene in found])
-        return [self.prompt(rng, scene, drop) for scene in found], tokens.flatten(1)
+def some_places(n_rows):
+    """A few places of each picture: scattered ones, and runs of neighbours."""
+    at = torch.zeros(n_rows, FEW, dtype=torch.long)
+    for row in at[:, 1:]:
+        run = random.choice((1, 1, 3, 7, 21))
+        starts = torch.randperm(N_IMAGE - run)[:(FEW - 1) // run]
+        found = (starts[:, None] + torch.arange(1, run + 1)).flatten().unique()
+        more = torch.randperm(N_IMAGE - 1) + 1
+        more = more[~torch.isin(more, found)][:FEW - 1 - len(found)]
+        row.copy_(torch.cat((found, more)).sort().values)
+    return Choice(at, (torch.rand(n_rows, 1) < 0.6).float())
 
 
-def logits_of(painter, prompts, tokens):
-    """Logits [n, 576, codes], each position seeing the words and the tokens before it."""
-    codes = painter.embed_codes(tokens[:, :-1]).float()
-    longest = max(map(len, prompts))
-    rows = []
-    for ids, row in zip(prompts, codes):
-        words = painter.embed_words(torch.tensor(ids))
-        rows.append(F.pad(torch.cat((words, row)), (0, 0, 0, longest - len(ids))))
-    hidden = painter.language_model.model(torch.stack(rows))
-    hidden = torch.stack([h[len(ids) - 1:len(ids) - 1 + N_IMAGE]
-                          for ids, h in zip(prompts, hidden)])
-    return painter.gen_head(hidden)
+class Recall(nn.Module):
+    """Says how badly the states after one layer tell the caption's words; thrown away later."""
 
-
-class Recall:
-    """Keeps the states after one layer and says how badly they name the caption's words."""
-
-    def __init__(self, painter):
-        self.words = painter.language_model.model.embed_tokens
-        self.states = None
-        layer = painter.language_model.model.layers[RECALL_LAYER]
-        layer.register_forward_hook(self.keep)
+    def __init__(self, painter, word_ids):
+        super().__init__()
+        self.head = nn.Linear(SHAPE.dim, SHAPE.vocab)
+        self.word_ids, self.states = word_ids, None
+        painter.language_model.model.layers[RECALL_LAYER].register_forward_hook(self.keep)
 
     def keep(self, _layer, _inputs, states):
         """Takes the states of the latest pass."""
         self.states = states
 
-    def loss(self, prompts):
-        """Cross-entropy in nats against the caption's words, each as likely as the others."""
-        total = 0
-        for ids, states in zip(prompts, self.states.float()):
-            found = F.rms_norm(states[len(ids) - 1::RECALL_STRIDE], states.shape[-1:])
-            logits = found @ self.words.weight.T / states.shape[-1] ** 0.5
-            said = torch.tensor(sorted(set(ids[3:-5])))
-            total = total - logits.log_softmax(-1)[:, said].mean()
-        return total / len(prompts)
+    def forward(self, prompts, n):
+        """Cross-entropy in nats of the last n states against the caption's words."""
+        found = []
+        for ids, states in zip(prompts, self.states[:, -n:].float()):
+            said = sorted(self.word_ids.intersection(ids))
+            if said:
+                states = F.rms_norm(states, states.shape[-1:])
+                found.append(-self.head(states).log_softmax(-1)[:, torch.tensor(said)].mean())
+        return sum(found) / len(found) if found else self.states.sum() * 0
 
 
-def loss_of(painter, prompts, tokens, smoothing=0.0):
+def entropy(logits, tokens, smoothing=0.0):
     """Mean cross-entropy of the image tokens, in nats."""
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = logits_of(painter, prompts, tokens)
     return F.cross_entropy(logits.float().flatten(0, 1), tokens.flatten(),
                            label_smoothing=smoothing)
+
+
+def step_loss(editor, recall, data, rng, kind, density):
+    """Loss of a batch of captions or edits, and how badly its words are told."""
+    is_edit = kind == "edit"
+    batch = (data.edits(rng, *EDITS[density]) if is_edit
+             else data.texts(rng, TEXTS[density], DROP))
+    prompts, tokens = batch.prompts, batch.tokens
+    choice = (some_places if density == "sparse" else everything)(len(prompts))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = (edit_logits(editor, batch, choice) if is_edit
+                  else text_logits(editor, prompts, tokens, choice))
+    return (entropy(logits, choice.of(tokens), SMOOTHING),
+            recall(prompts, choice.at.shape[1]))
 
 
 def is_inner(name):
@@ -112,26 +108,34 @@ def share(spent, minutes):
 
 
 @torch.no_grad()
-def measure(painter, data):
-    """Loss on held-out scenes, the same each time."""
-    rng = random.Random("held out")
-    return sum(loss_of(painter, *data.batch(rng, 16, 0)).item() for _ in range(2)) / 2
+def measure(editor, data, edits):
+    """Nats a picture on held-out scenes, with their captions and with each other's."""
+    batch, found = data.held_out(16), []
+    prompts, tokens, whole = batch.prompts, batch.tokens, everything(16)
+    with torch.autocast("cpu", torch.bfloat16):
+        for words in (prompts, prompts[1:] + prompts[:1]):
+            found.append(entropy(text_logits(editor, words, tokens, whole), tokens))
+        for row in ("full", "part") if edits else ():
+            batch = data.edits(random.Random("held out"), 4, 3, row)
+            found.append(entropy(edit_logits(editor, batch, everything(12)), batch.tokens))
+    return [value.item() * N_IMAGE for value in found]
 
 
-def save(path, painter, average, optimizer, step, spent):
+def save(path, painter, recall, average, optimizer, step, spent):
     """Writes the state beside the old one, then replaces it."""
-    state = {"model": painter.state_dict(), "average": average, "step": step, "spent": spent,
-             "optimizer": optimizer.state_dict()}
+    state = {"model": painter.state_dict(), "recall": recall.state_dict(), "average": average,
+             "step": step, "spent": spent, "optimizer": optimizer.state_dict()}
     torch.save(state, path.with_suffix(".new"))
     path.with_suffix(".new").replace(path)
 
 
-def resume(path, painter, optimizer):
+def resume(path, painter, recall, optimizer):
     """Loads a saved state, if any; gives averaged weights, steps and seconds so far."""
     if not path.exists():
         return {name: p.detach().clone() for name, p in painter.state_dict().items()}, 0, 0.0
     state = torch.load(path, weights_only=True)
     painter.load_state_dict(state["model"])
+    recall.load_state_dict(state["recall"])
     optimizer.load_state_dict(state["optimizer"])
     return state["average"], state["step"], state["spent"]
 
@@ -144,50 +148,74 @@ def follow(average, painter, step):
         average[name].lerp_(value, weight)
 
 
-def report(painter, average, data, step, spent, loss):
-    """Prints one line of progress; the held-out loss is that of the averaged weights."""
+def report(painter, average, data, edits, step, spent, text):
+    """Prints one line of progress; held-out figures are those of the averaged weights."""
     own = {name: value.clone() for name, value in painter.state_dict().items()}
     painter.load_state_dict(average)
-    held_out = measure(painter, data)
+    found = measure(painter, data, edits)
     painter.load_state_dict(own)
-    print(f"step {step} spent {spent / 60:.1f} min "
-          f"loss {loss:.4f} held out {held_out:.4f}", flush=True)
+    print(f"step {step} spent {spent / 60:.1f} min loss {text} nats a picture: caption, other "
+          f"caption{', full, part' if edits else ''}:", *(f"{value:.1f}" for value in found),
+          flush=True)
+
+
+class Mean:
+    """Running means by name, as a text."""
+
+    def __init__(self):
+        self.values = {}
+
+    def add(self, **found):
+        """Takes new values in."""
+        for name, value in found.items():
+            self.values[name] = self.values.get(name, value) * 0.98 + value * 0.02
+
+    def __str__(self):
+        return " ".join(f"{name} {value:.3f}" for name, value in self.values.items())
+
+
+def prepare(options):
+    """The model at its start, and the data."""
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    codes, painter = Codes(options.codes), Editor()
+    data = Data(codes)
+    painter.gen_embed.weight.data.copy_(codes.vectors * SHAPE.code_dim ** 0.5)
+    painter.language_model.lm_head.requires_grad_(False)
+    if options.start:
+        start_from(painter, options.start, vocabulary=data.vocabulary)
+    return painter, data
 
 
 def train(options):
     """Trains until the time is spent."""
-    torch.manual_seed(options.seed)
     path = pathlib.Path(options.out) / "painter.pt"
-    torch.set_num_threads(options.threads)
-    codes, painter = Codes(options.codes), Painter()
-    data = Data(codes)
-    painter.gen_embed.weight.data.copy_(codes.vectors * SHAPE.code_dim ** 0.5)
-    painter.language_model.lm_head.requires_grad_(False)
-    optimizer = Optimizers(painter.named_parameters(), is_inner, options.rate, 0.01)
-    average, step, spent = resume(path, painter, optimizer)
-    recall = Recall(painter)
-    rng, last = random.Random(time.time()), time.monotonic()
-    mean, saved = None, spent
-    while spent < options.minutes * 60:
+    painter, data = prepare(options)
+    recall, mean = Recall(painter, data.vocabulary.word_ids()), Mean()
+    named = (*painter.named_parameters(), *recall.named_parameters())
+    optimizer = Optimizers(named, is_inner, options.rate, 0.01)
+    average, step, spent = resume(path, painter, recall, optimizer)
+    rng, last, saved = random.Random(time.time()), time.monotonic(), spent
+    while spent < min(options.minutes, options.until) * 60:
         rate = share(spent, options.minutes)
-        prompts, tokens = data.batch(rng, options.batch)
-        loss = loss_of(painter, prompts, tokens, SMOOTHING)
-        named = recall.loss(prompts)
-        (loss + RECALL_WEIGHT * rate * named).backward()
+        kind = "edit" if rng.random() < options.edits else "text"
+        sparse = SPARSE_EDITS if kind == "edit" else options.sparse
+        density = "sparse" if rng.random() < sparse else "whole"
+        loss, recalled = step_loss(painter, recall, data, rng, kind, density)
+        (loss + RECALL_WEIGHT * rate * recalled).backward()
         optimizer.step(rate)
         follow(average, painter, step)
-        step, value = step + 1, loss.item()
-        mean = value if mean is None else 0.98 * mean + 0.02 * value
+        step += 1
+        mean.add(**{f"{kind} {density}": loss.item(), "words": recalled.item()})
         now = time.monotonic()
         spent, last = spent + now - last, now
         if step % 100 == 0:
-            print(f"words {named.item():.2f}", end=" ")
-            report(painter, average, data, step, spent, mean)
+            report(painter, average, data, options.edits, step, spent, mean)
         if spent - saved > 240:
-            save(path, painter, average, optimizer, step, spent)
+            save(path, painter, recall, average, optimizer, step, spent)
             saved = spent
-    save(path, painter, average, optimizer, step, spent)
-    report(painter, average, data, step, spent, mean)
+    save(path, painter, recall, average, optimizer, step, spent)
+    report(painter, average, data, options.edits, step, spent, mean)
 
 
 def main():
@@ -195,9 +223,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--codes", required=True)
     parser.add_argument("--out", required=True, help="folder for the state")
-    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--start", help="model folder whose weights are the start")
+    parser.add_argument("--edits", type=float, default=0, help="share of steps that paint edits")
+    parser.add_argument("--sparse", type=float, default=0.8,
+                        help="share of the caption steps that keep a few places only")
+    parser.add_argument("--minutes", type=float, default=60, help="of the whole training")
+    parser.add_argument("--until", type=float, default=math.inf, help="minute to stop at before")
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     train(parser.parse_args())

@@ -4,6 +4,8 @@
 
 import collections
 
+from model import SHAPE
+
 BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
 BEGIN, END = "<begin_of_image>", "<end_of_image>"
 PLACEHOLDER = "<image_placeholder>"
@@ -66,26 +68,48 @@ class Vocabulary:
         self.base = {token: i for i, token in enumerate(symbols)}
         for pair in self.merges:
             self.base.setdefault("".join(pair), len(self.base))
+        self.known = {}  # ids of the pieces met so far
         self.special = {token: len(self.base) + i for i, token in enumerate(SPECIAL)}
 
     def __len__(self):
         return len(self.base) + len(self.special)
 
+    def word_ids(self):
+        """Ids of whole words and beginnings of words."""
+        return {i for token, i in self.base.items() if token[0] == SPACE and len(token) > 1}
+
+    def encode_piece(self, piece):
+        """Ids of a word or a mark."""
+        table = byte_symbols()
+        parts = [table[byte] for byte in piece.encode()]
+        for pair in self.merges:
+            if len(parts) > 1:
+                parts = merge(parts, pair)
+        return [self.base[part] for part in parts]
+
     def encode(self, text):
         """Ids of a text without special tokens."""
-        table, ids = byte_symbols(), []
-        for piece in punctuation_split(text):
-            parts = [table[byte] for byte in piece.encode()]
-            for pair in self.merges:
-                if len(parts) > 1:
-                    parts = merge(parts, pair)
-            ids += [self.base[part] for part in parts]
-        return ids
+        pieces = punctuation_split(text)
+        self.known.update({piece: self.encode_piece(piece)
+                           for piece in pieces if piece not in self.known})
+        return [i for piece in pieces for i in self.known[piece]]
 
     def prompt(self, text):
         """The whole sequence before the image tokens."""
         return [self.special[BOS], self.special[USER], *self.encode(f": {text}\n\n"),
                 self.special[ASSISTANT], *self.encode(":"), self.special[BEGIN]]
+
+    def picture_block(self):
+        """What stands before the words of an edit: each picture slot lies behind its BEGIN."""
+        n_image = SHAPE.grid ** 2
+        return [self.special[BOS], self.special[USER], *self.encode(": "),
+                self.special[BEGIN], *[self.special[PLACEHOLDER]] * n_image, self.special[END],
+                self.special[BEGIN], *[self.special[PAD]] * n_image, self.special[END]]
+
+    def instruction(self, text):
+        """What stands between the picture block of an edit and the image tokens."""
+        return [*self.encode(f"{text}\n\n"), self.special[ASSISTANT], *self.encode(":"),
+                self.special[BEGIN]]
 
     def unconditional(self, n_tokens):
         """A prompt of padding, as long as the one that it stands beside."""

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+# Fresh scenes, their image tokens, and words for them: what the painter is trained on.
+"""`Data(codes)` draws batches without end."""
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+import edits
+import grammar
+import scenes
+from vocabulary import Vocabulary
+
+PLAIN = 0.7  # share of captions in the plainest wording, from which words are learned soonest
+POOL, AGAIN = 4000, 0.8  # scenes kept, and how often one of them is taken again
+NEAR = 0.05  # share of an input's tokens that are another code near the right one
+EMPTY = 0.1  # share of edits that put the first thing into an empty scene
+ROWS = ("full", "part", "uncond")  # of guidance for edits
+ROW_WEIGHTS = (5, 3, 1)
+
+
+def to_tensor(image):
+    """An RGB picture to [3, height, width] in [-1, 1]."""
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 127.5 - 1
+
+
+@dataclass
+class Texts:
+    """Captions and pictures."""
+
+    prompts: list  # [n] ids up to the picture's start
+    tokens: torch.Tensor  # [n, 576]
+
+
+@dataclass
+class Edits:
+    """n pictures and k edits of each."""
+
+    rows: list  # [n] which row of guidance
+    blocks: list  # [n] ids of what stands before the instruction
+    pixels: torch.Tensor  # [n, 3, 384, 384]
+    before: torch.Tensor  # [n, 576] image tokens of the pictures
+    prompts: list  # [n * k] ids of the instructions up to the picture's start
+    tokens: torch.Tensor  # [n * k, 576] the pictures asked for
+
+
+class Data:
+    """Batches of captions with pictures, and of pictures with edits."""
+
+    def __init__(self, codes):
+        self.codes = codes
+        self.vocabulary = Vocabulary(edits.words())
+        self.pool = []  # (scene, tokens): drawing takes as long as a sparse step
+        self.near = torch.cdist(codes.centres, codes.centres).topk(5, largest=False).indices
+
+    def encode(self, scene):
+        """Image tokens [576] of a scene."""
+        return self.codes.encode(scenes.draw(scene)).flatten()
+
+    def scene(self, rng):
+        """A random scene and its tokens."""
+        if len(self.pool) == POOL and rng.random() < AGAIN:
+            return rng.choice(self.pool)
+        scene = scenes.random_scene(rng)
+        found = scene, self.encode(scene)
+        if len(self.pool) < POOL:
+            self.pool.append(found)
+        else:
+            self.pool[rng.randrange(POOL)] = found
+        return found
+
+    def prompt(self, rng, scene, drop):
+        """Ids of a fresh caption, or the padding that stands for none."""
+        wording = grammar.Plainly() if rng.random() < PLAIN else rng
+        ids = self.vocabulary.prompt(grammar.caption(wording, scene))
+        return self.vocabulary.unconditional(len(ids)) if rng.random() < drop else ids
+
+    def texts(self, rng, size, drop):
+        """Random scenes; a share of `drop` has no caption."""
+        found = [self.scene(rng) for _ in range(size)]
+        return Texts([self.prompt(rng, scene, drop) for scene, _ in found],
+                     torch.stack([tokens for _, tokens in found]))
+
+    def held_out(self, size):
+        """Always the same scenes, in plain words."""
+        rng = random.Random("held out")
+        found = [scenes.random_scene(rng) for _ in range(size)]
+        prompts = [self.vocabulary.prompt(grammar.caption(grammar.Plainly(), scene))
+                   for scene in found]
+        return Texts(prompts, torch.stack([self.encode(scene) for scene in found]))
+
+    def order(self, rng, scene, row):
+        """Ids of one instruction, and the tokens of the picture that it asks for."""
+        wording = grammar.Plainly() if rng.random() < PLAIN else rng
+        text, after = edits.random_edit(rng, scene, wording)
+        ids = self.vocabulary.instruction(text)
+        if row == "uncond":
+            ids = self.vocabulary.unconditional(len(ids) + 1)[1:]
+        return ids, self.encode(after)
+
+    def seen_tokens(self, rng, tokens):
+        """Tokens as an encoder that errs a little gives them."""
+        other = self.near[tokens, torch.randint(0, self.near.shape[1], tokens.shape)]
+        share = NEAR if rng.random() < 0.5 else 0
+        return torch.where(torch.rand(tokens.shape) < share, other, tokens)
+
+    def edits(self, rng, n_pictures, n_edits, rows=None):
+        """Edits of random scenes; `rows` settles which row of guidance they are."""
+        found = Edits([], [], [], [], [], [])
+        for _ in range(n_pictures):
+            row = rows or rng.choices(ROWS, ROW_WEIGHTS)[0]
+            scene = edits.random_start(rng, EMPTY)
+            block = self.vocabulary.picture_block()
+            if row == "uncond":
+                block = self.vocabulary.unconditional(len(block) + 1)[:-1]
+            picture = scenes.draw(scene)
+            found.rows.append(row)
+            found.blocks.append(block)
+            found.pixels.append(to_tensor(picture))
+            found.before.append(self.seen_tokens(rng, self.codes.encode(picture).flatten()))
+            for _ in range(n_edits):
+                ids, tokens = self.order(rng, scene, row)
+                found.prompts.append(ids)
+                found.tokens.append(tokens)
+        found.pixels, found.before, found.tokens = (
+            torch.stack(part) for part in (found.pixels, found.before, found.tokens))
+        return found
