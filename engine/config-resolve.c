@@ -139,6 +139,13 @@ static bool resolve_codes(const Resolver *r) {
          agree(r, "gen_head_config.params.image_token_size", s->n_head_codes, head->dims[0], head);
 }
 
+static bool resolve_aligner(const Resolver *r) {
+  const StatedConfig *s = r->stated;
+  const SafetensorsTensor *in = find(r, "aligner.layers.0.weight", 2);
+  return in && agree(r, "aligner_config.params.input_dim", s->aligner_input, in->dims[1], in) &&
+         agree(r, "aligner_config.params.n_embed", s->aligner_dim, in->dims[0], in);
+}
+
 static bool resolve_picture(const Resolver *r) {
   const StatedConfig *s = r->stated;
   JanusConfig *c = r->config;
@@ -186,5 +193,6 @@ bool config_resolve(const char *folder, const StatedConfig *stated, const Safete
   *config = (JanusConfig){.defaults = stated->defaults,
                           .rules = stated->rules,
                           .n_vision_heads = stated->n_vision_heads};
-  return resolve_llama_sizes(&r) && resolve_heads(&r) && resolve_codes(&r) && resolve_picture(&r);
+  return resolve_llama_sizes(&r) && resolve_heads(&r) && resolve_codes(&r) && resolve_aligner(&r) &&
+         resolve_picture(&r);
 }

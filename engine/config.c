@@ -42,6 +42,8 @@ static const ConfigEntry entries[] = {
     PARAM("gen_head_config", "n_embed", gen_head_input, MAX_SIZE),
     PARAM("gen_aligner_config", "input_dim", gen_embed_dim, MAX_SIZE),
     PARAM("gen_aligner_config", "n_embed", gen_aligner_dim, MAX_SIZE),
+    PARAM("aligner_config", "input_dim", aligner_input, MAX_SIZE),
+    PARAM("aligner_config", "n_embed", aligner_dim, MAX_SIZE),
     PARAM("vision_config", "image_size", image_size_px, MAX_IMAGE_PX),
     PARAM("vision_config", "num_heads", n_vision_heads, 65536),
 };

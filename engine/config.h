@@ -15,6 +15,7 @@ typedef struct StatedConfig {
   int n_codes, code_dim, vq_norm_groups;
   int n_head_codes, gen_head_dim, gen_head_input;
   int gen_embed_dim, gen_aligner_dim;
+  int aligner_input, aligner_dim;
   // the picture
   int image_size_px;      // vision_config
   int preprocessor_px;    // preprocessor_config.json

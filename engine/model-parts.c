@@ -205,6 +205,7 @@ void part_qkv(ModelBuilder *b, int dim, jk_linear *out[3], const char *format, .
   jk_device *dev = b->model->device;
   const jk_weight weight = take_weight(b, prefix, (int64_t[]){3 * dim, dim}, 2);
   const jk_weight bias = take_bias(b, prefix, 3 * dim);
+  out[0] = out[1] = out[2] = NULL;
   for (int i = 0; i < 3 && builder_ok(b); i++) {
     jk_weight part = bias;
     part.data = (const char *)bias.data + (size_t)(i * dim) * jk_dtype_size(bias.dtype);

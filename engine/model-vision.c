@@ -39,9 +39,7 @@ static void count_blocks(ModelBuilder *b) {
   const int n = config_count_children(b->model->files, TOWER "blocks.");
   if (builder_ok(b) && (n < 1 || n > MOST))
     janus_fail(&b->error, JANUS_ERROR_FORMAT,
-               "%s: expected 1 to %d blocks " TOWER "blocks.*, "
-               "found %d",
-               b->folder, MOST, n);
+               "%s: expected 1 to %d blocks " TOWER "blocks.*, found %d", b->folder, MOST, n);
   b->model->siglip.n_blocks = builder_ok(b) ? n : 0;
 }
 

@@ -6,6 +6,7 @@
 #include "engine/error.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const float NORM_EPS = 1e-6f;
 
@@ -35,7 +36,8 @@ static bool allocate_host(SiglipWork *work, const JanusModel *model, JanusError 
   work->caches = calloc((size_t)n, sizeof *work->caches);
   work->slots = calloc((size_t)n, sizeof *work->slots);
   work->contexts = calloc((size_t)n, sizeof *work->contexts);
-  if (!work->caches || !work->slots || !work->contexts)
+  work->patches = calloc((size_t)n * n_patch_values(model), sizeof *work->patches);
+  if (!work->caches || !work->slots || !work->contexts || !work->patches)
     return janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory to look at a picture");
   for (int i = 0; i < n; i++) {
     work->caches[i] = (jk_kv){.k = work->keys, .v = work->values, .capacity = n};
@@ -72,6 +74,7 @@ void siglip_clear(SiglipWork *work, jk_device *device) {
   free(work->caches);
   free(work->slots);
   free(work->contexts);
+  free(work->patches);
   *work = (SiglipWork){0};
 }
 
@@ -90,9 +93,10 @@ static void embed_patches(SiglipWork *work, const JanusModel *model, const float
   for (size_t token = 0; token < n; token++)
     for (size_t row = 0; row < 3 * patch; row++) {
       const size_t y = token / grid * patch + row % patch, x = token % grid * patch;
-      dev->upload(dev, work->normed + (token * 3 * patch + row) * patch,
-                  pixels + (row / patch * size + y) * size + x, patch * sizeof(float));
+      memcpy(work->patches + (token * 3 * patch + row) * patch,
+             pixels + (row / patch * size + y) * size + x, patch * sizeof(float));
     }
+  dev->upload(dev, work->normed, work->patches, n * n_patch_values(model) * sizeof(float));
   dev->copy(dev, work->x, model->siglip.pos_embed, n * (size_t)model->siglip.dim * sizeof(float));
   dev->linear(dev, work->x, model->siglip.patch_embed, work->normed, (int)n, true);
 }

@@ -18,6 +18,7 @@ typedef struct SiglipWork {
   jk_kv *caches;        // host, [n]
   int32_t *slots;       // host, [n]
   jk_context *contexts; // host, [n]
+  float *patches;       // host, [n][3][patch][patch]
 } SiglipWork;
 
 // Bytes that siglip_init() takes.

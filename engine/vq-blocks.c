@@ -42,10 +42,22 @@ static size_t max_activation(const JanusModel *model) {
   return most;
 }
 
+// Widest attention of a half; a level need not be as wide as the middle.
+static int half_channels(const VqMiddle *middle, const VqLevel *levels, int n_levels) {
+  int most = middle->attention.norm.channels;
+  for (int i = 0; i < n_levels; i++)
+    for (int j = 0; j < levels[i].n_res; j++)
+      if (levels[i].has_attention && levels[i].attention[j].norm.channels > most)
+        most = levels[i].attention[j].norm.channels;
+  return most;
+}
+
 static size_t attention_floats(const JanusModel *model) {
-  return (size_t)model->config.n_image_tokens *
-         max_size((size_t)model->vq.middle.attention.norm.channels,
-                  (size_t)model->vq_encoder.middle.attention.norm.channels);
+  const VqDecoder *decoder = &model->vq;
+  const VqEncoder *encoder = &model->vq_encoder;
+  const int a = half_channels(&decoder->middle, decoder->levels, decoder->n_levels);
+  const int b = half_channels(&encoder->middle, encoder->levels, encoder->n_levels);
+  return (size_t)model->config.n_image_tokens * (size_t)(a > b ? a : b);
 }
 
 static size_t n_picture_values(const JanusModel *model) {

@@ -52,21 +52,16 @@ void vq_encoder_latent(const VqPass *pass, float *latent) {
       latent[i * c->n_image_tokens + position] = pass->ws->codes[position * c->code_dim + i];
 }
 
-// Distance to unit rows is smallest where the product is largest; the length of z does not matter
-// for that, and dividing by it keeps f32 products in range.
+// Distance to unit rows is smallest where the product is largest, whatever the length of z.
 static int32_t nearest(const JanusModel *model, const float *z) {
   const int width = model->config.code_dim;
-  double sum = 0;
-  for (int i = 0; i < width; i++)
-    sum += (double)z[i] * (double)z[i];
-  const float length = fmaxf((float)sqrt(sum), 1e-12f);
   int32_t best = 0;
   float best_product = -INFINITY;
   for (int32_t code = 0; code < model->config.n_codes; code++) {
     const float *row = model->vq.codebook + (size_t)code * (size_t)width;
     float product = 0;
     for (int i = 0; i < width; i++)
-      product += z[i] / length * row[i];
+      product += z[i] * row[i];
     if (product > best_product) {
       best_product = product;
       best = code;

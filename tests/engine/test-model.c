@@ -117,6 +117,7 @@ typedef struct JsonVariant {
 
 #define CONFIG "config.json"
 #define LANGUAGE CONFIG, "language_config"
+#define PREPROCESSOR "preprocessor_config.json"
 
 static const JsonVariant json_variants[] = {
     {CONFIG, NULL, "model_type", "\"janus\"", "transformers port"},
@@ -148,7 +149,17 @@ static const JsonVariant json_variants[] = {
     {CONFIG, "gen_head_config", "image_token_embed", "65", "image_token_embed: expected 64"},
     {CONFIG, "gen_aligner_config", "input_dim", "7", "gen_aligner_config.params.input_dim"},
     {CONFIG, "vision_config", "image_size", "384", "preprocessor_config.json: image_size"},
-    {"preprocessor_config.json", NULL, "image_size", "97", "expected 96"},
+    {CONFIG, "aligner_config", "input_dim", "1024", "aligner_config.params.input_dim: expected 48"},
+    {CONFIG, "aligner_config", "n_embed", "65", "aligner_config.params.n_embed: expected 64"},
+    {CONFIG, "vision_config", "num_heads", "5", "num_heads: expected a divisor of the width 48"},
+    {PREPROCESSOR, NULL, "image_size", "97", "expected 96"},
+    {PREPROCESSOR, NULL, "min_size", "97", "min_size: expected at most image_size 96, found 97"},
+    {PREPROCESSOR, NULL, "min_size", "0", "min_size: expected 1 to"},
+    {PREPROCESSOR, NULL, "image_mean", "[0.5,0.5]", "image_mean: expected three numbers"},
+    {PREPROCESSOR, NULL, "image_mean", "0.5", "image_mean: expected three numbers"},
+    {PREPROCESSOR, NULL, "image_std", "[0.5,0,0.5]", "image_std: expected three numbers"},
+    {PREPROCESSOR, NULL, "rescale_factor", "0", "rescale_factor: expected"},
+    {PREPROCESSOR, NULL, "do_normalize", "1", "do_normalize: expected true or false"},
     {"processor_config.json", NULL, "num_image_tokens", "576", "num_image_tokens: expected 36"},
     {LANGUAGE, "hidden_size", NULL, NULL},
     {LANGUAGE, "intermediate_size", "null", NULL},
@@ -163,6 +174,10 @@ static const JsonVariant json_variants[] = {
     {CONFIG, NULL, "hidden_size", "5", NULL},
     {CONFIG, NULL, "gen_head_config", NULL, NULL},
     {CONFIG, "gen_vision_config", "n_embed", NULL, NULL},
+    {CONFIG, NULL, "aligner_config", NULL, NULL},
+    {CONFIG, "vision_config", "num_heads", NULL, NULL},
+    {PREPROCESSOR, NULL, "image_mean", NULL, NULL},
+    {PREPROCESSOR, NULL, "background_color", "[1,2,3]", NULL},
 };
 
 static void test_json_variants(void) {
@@ -243,6 +258,8 @@ static void edit_header(const TestFolder *folder, const char *name, const char *
 
 #define LAYER "language_model.model.layers.1."
 #define DECODER "gen_vision_model.decoder."
+#define ENCODER "gen_vision_model.encoder."
+#define TOWER "vision_model.vision_tower."
 
 static void test_missing_tensors(void) {
   static const char *const names[] = {
@@ -268,6 +285,23 @@ static void test_missing_tensors(void) {
       DECODER "conv_blocks.2.upsample.conv.weight",
       DECODER "norm_out.weight",
       DECODER "conv_out.bias",
+      "gen_vision_model.quant_conv.weight",
+      ENCODER "conv_in.weight",
+      ENCODER "conv_blocks.0.res.1.norm2.bias",
+      ENCODER "conv_blocks.1.downsample.conv.weight",
+      ENCODER "conv_blocks.3.res.0.nin_shortcut.weight",
+      ENCODER "conv_blocks.4.attn.1.k.bias",
+      ENCODER "mid.1.norm.weight",
+      ENCODER "norm_out.bias",
+      ENCODER "conv_out.weight",
+      TOWER "pos_embed",
+      TOWER "patch_embed.proj.bias",
+      TOWER "blocks.0.mlp.fc1.weight",
+      TOWER "blocks.1.attn.qkv.bias",
+      TOWER "blocks.1.norm2.weight",
+      TOWER "norm.bias",
+      "aligner.layers.0.weight",
+      "aligner.layers.2.bias",
   };
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     TestFolder folder = copy_checkpoint();
@@ -293,6 +327,17 @@ static void test_wrong_tensors(void) {
       {"gen_vision_model.quantize.embedding.weight", "shape", "[2048]", "expected 2 dimensions"},
       {"gen_vision_model.post_quant_conv.weight", "shape", "[12,8]", "expected 4 dimensions"},
       {DECODER "conv_out.weight", "shape", "[8,3,3,3]", "conv_out.weight: expected shape [3, 8"},
+      {ENCODER "conv_in.weight", "shape", "[3,8,3,3]",
+       "encoder.conv_in.weight: expected shape [3, 3"},
+      {ENCODER "conv_out.weight", "shape", "[16,12,3,3]",
+       "conv_out.weight: expected shape [12, 16"},
+      {TOWER "pos_embed", "shape", "[1,48,36]", "pos_embed: expected shape [1, 36, 36], found"},
+      {TOWER "pos_embed", "shape", "[36,48]", "pos_embed: expected 3 dimensions"},
+      {TOWER "patch_embed.proj.weight", "shape", "[48,3,8,32]",
+       "patch_embed.proj.weight: expected shape [48, 3, 16, 16], found [48, 3, 8, 32]"},
+      {TOWER "blocks.0.attn.qkv.weight", "shape", "[48,144]",
+       "attn.qkv.weight: expected shape [144, 48], found [48, 144]"},
+      {"aligner.layers.2.weight", "shape", "[32,128]", "aligner.layers.2.weight: expected shape"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     TestFolder folder = copy_checkpoint();
