@@ -135,7 +135,7 @@ typedef struct JanusImage {
 // (CROP: the shorter) becomes size_px, the other in proportion but at least min_size_px; resized as
 // Pillow's 8-bit bicubic does, bit for bit; PAD is centred on `background`. size_px, min_size_px
 // and background come from JanusModelInfo. Pure function, any thread. Fails for sizes below 1, and
-// for want of memory. Formulas: MODEL 3.1, and Pillow's Resample.c.
+// for want of memory. Formulas: VLMImageProcessor, Pillow's Resample.c.
 bool janus_image_fit(const JanusImage *image, int size_px, int min_size_px,
                      const uint8_t background[3], uint8_t *rgb, JanusError *error);
 

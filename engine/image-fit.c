@@ -124,32 +124,19 @@ static void resize_columns(uint8_t *out, size_t out_stride, const uint8_t *in, s
               taps->weights + (size_t)i * (size_t)taps->max_taps, taps->n_taps[i]);
 }
 
-// Rows are resized first, as Pillow has always done, but for pictures that lose more than twice as
-// many rows as columns: since Pillow 13 these lose the rows first. The orders differ by rounding.
-static bool takes_columns_first(const Axis *x, const Axis *y) {
-  const int64_t lost_rows = y->n_in - y->n_out, lost_columns = x->n_in - x->n_out;
-  return lost_rows > 0 && lost_rows > 2 * lost_columns;
-}
-
+// Rows first, then columns, as every Pillow before 13 does it.
 static bool resize(const JanusImage *image, const Axis *x, const Axis *y, const Taps *x_taps,
                    const Taps *y_taps, uint8_t *out, size_t out_stride) {
   const size_t in_stride = (size_t)image->width_px * CHANNELS;
   const uint8_t *in =
       image->rgb + (size_t)y_taps->in_begin * in_stride + (size_t)x_taps->in_begin * CHANNELS;
-  const bool columns_first = takes_columns_first(x, y);
-  const int n_columns = columns_first ? x_taps->in_end - x_taps->in_begin : x->n;
-  const int n_rows = columns_first ? y->n : y_taps->in_end - y_taps->in_begin;
-  const size_t stride = (size_t)n_columns * CHANNELS;
+  const int n_rows = y_taps->in_end - y_taps->in_begin;
+  const size_t stride = (size_t)x->n * CHANNELS;
   uint8_t *between = malloc((size_t)n_rows * stride);
   if (!between)
     return false;
-  if (columns_first) {
-    resize_columns(between, stride, in, in_stride, y->n, stride, y_taps);
-    resize_rows(out, out_stride, between, stride, y->n, x->n, x_taps);
-  } else {
-    resize_rows(between, stride, in, in_stride, n_rows, x->n, x_taps);
-    resize_columns(out, out_stride, between, stride, y->n, stride, y_taps);
-  }
+  resize_rows(between, stride, in, in_stride, n_rows, x->n, x_taps);
+  resize_columns(out, out_stride, between, stride, y->n, stride, y_taps);
   free(between);
   return true;
 }
