@@ -133,7 +133,7 @@ static bool fill_info(JanusModel *model, const char *folder, JanusError *error) 
   info->image_size_px = c->image_size_px;
   info->min_size_px = c->rules.min_size_px;
   for (int i = 0; i < 3; i++) // the stated background_color is recomputed by the original
-    info->background[i] = (uint8_t)fminf(c->rules.mean[i] * 255.0f, 255.0f);
+    info->background[i] = (uint8_t)fmin((double)c->rules.mean[i] * 255, 255);
   info->grid = c->grid;
   info->n_image_tokens = c->n_image_tokens;
   info->n_codes = c->n_codes;
