@@ -23,7 +23,7 @@ SHEET_SIDE = 192
 
 def load_rounded(codec, painter):
     """The model with weights rounded to bfloat16, as exported, computing in float32."""
-    return build(codec, painter).bfloat16().float().eval()
+    return build(codec=codec, painter=painter).bfloat16().float().eval()
 
 
 @torch.inference_mode()
