@@ -89,11 +89,11 @@ static void on_input_changed(LimnerControls *self) {
                is_edit ? _("Turn the image into a nighttime scene.")
                        : _("A red house on a green hill at night"),
                NULL);
-  gtk_label_set_label(self->world_label,
-                      is_edit ? _("The demo model knows simple changes: the time of day, the "
-                                  "season, a colour, something more or less.")
-                              : _("The demo model knows simple scenes: houses, trees and boats, "
-                                  "hills, sea and snow, by day or night."));
+  gtk_label_set_label(
+      self->world_label,
+      is_edit ? _("The demo model has hardly learned to change pictures yet; Janus-4o has.")
+              : _("The demo model knows simple scenes: houses, trees and boats, "
+                  "hills, sea and snow, by day or night."));
   gtk_widget_set_visible(GTK_WIDGET(self->freedom_slider), is_edit);
   set_hint(self, NULL);
   if (is_edit)
