@@ -126,6 +126,8 @@ static bool encoder_step(Vision *v, JanusModel *model, const atomic_bool *cancel
 }
 
 bool vision_step(Vision *v, JanusModel *model, const atomic_bool *cancel, JanusError *error) {
+  if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
+    return janus_fail(error, JANUS_ERROR_CANCELLED, "stopped");
   const bool ok = v->n_done < siglip_steps(model) ? tower_step(v, model, error)
                                                   : encoder_step(v, model, cancel, error);
   v->n_done += ok;

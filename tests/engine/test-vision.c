@@ -114,12 +114,12 @@ static void test_known_tokens(JanusModel *model, const JanusImage *image) {
   free(known);
 }
 
-// Stopped before every step of the second encoder; then the whole again.
+// Stopped before every step of both encoders; then the whole again.
 static void test_stop(JanusModel *model, const JanusImage *image) {
   Seen whole = look(model, image, NULL);
-  const int first = siglip_steps(model), last = first + vq_encoder_steps(model);
+  const int n_steps = siglip_steps(model) + vq_encoder_steps(model);
   int n_right = 0;
-  for (int at = first; at < last; at++) {
+  for (int at = 0; at < n_steps; at++) {
     Vision v;
     JanusError error = {0};
     atomic_bool cancel = false;
@@ -131,7 +131,7 @@ static void test_stop(JanusModel *model, const JanusImage *image) {
                error.code == JANUS_ERROR_CANCELLED;
     vision_clear(&v, model);
   }
-  check(n_right == last - first, "stopped at %d of %d steps", n_right, last - first);
+  check(n_right == n_steps, "stopped at %d of %d steps", n_right, n_steps);
   Seen again = look(model, image, NULL);
   check(same_seen(&whole, &again), "looking anew after stops gives the same");
   seen_clear(&whole);
