@@ -127,18 +127,28 @@ static void add_turn(Ids *ids, const char *before, const char *text, size_t n) {
   free(turn);
 }
 
+// `text` as valid UTF-8, malloc'd; *stripped is the part of n bytes without white space around it.
+static char *dup_valid(const char *text, const char **stripped, size_t *n, JanusError *error) {
+  char *valid = unicode_dup_valid(text, strlen(text), n);
+  *stripped = valid;
+  if (valid)
+    unicode_strip(stripped, n);
+  else
+    janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for the prompt");
+  return valid;
+}
+
 // --- prompts ------------------------------------------------------------------------------------
 
 bool janus_prompt_text_to_image(const JanusTokenizer *tokenizer, const JanusTags *tags,
                                 const char *text, JanusPrompt *prompt, JanusError *error) {
   Ids ids = {.tokenizer = tokenizer, .error = error};
+  const char *stripped = NULL;
   size_t n = 0;
-  char *valid = unicode_dup_valid(text, strlen(text), &n);
-  const char *stripped = valid;
+  char *valid = dup_valid(text, &stripped, &n, error);
   *prompt = (JanusPrompt){0};
   if (!valid)
-    return janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for the prompt");
-  unicode_strip(&stripped, &n);
+    return false;
   add(&ids, tags->bos);
   add(&ids, tags->user);
   if (n > 0)
@@ -161,13 +171,12 @@ static int add_slot(Ids *ids, const JanusTags *tags, int32_t id, int n) {
 bool janus_prompt_edit(const JanusTokenizer *tokenizer, const JanusTags *tags, const char *text,
                        int n_image_tokens, JanusPrompt *prompt, JanusError *error) {
   Ids ids = {.tokenizer = tokenizer, .error = error};
+  const char *stripped = NULL;
   size_t n = 0;
-  char *valid = unicode_dup_valid(text, strlen(text), &n);
-  const char *stripped = valid;
+  char *valid = dup_valid(text, &stripped, &n, error);
   *prompt = (JanusPrompt){0};
   if (!valid)
-    return janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for the prompt");
-  unicode_strip(&stripped, &n);
+    return false;
   if (n == 0) {
     free(valid);
     return janus_fail(error, JANUS_ERROR_REQUEST,
