@@ -135,3 +135,19 @@ double now_ms(void) {
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
+
+void check_threads(const char *checkpoint, const JanusRequest *request) {
+  int32_t *first = NULL;
+  for (int n_threads = 1; n_threads <= 3; n_threads++) {
+    JanusModel *model = open_checkpoint(checkpoint, jk_cpu_best_isa(), n_threads);
+    int32_t *tokens = paint(model, request);
+    check(same_tokens(model, first ? first : tokens, tokens, request->n_samples),
+          "%s: %d threads give 1 thread's tokens", checkpoint, n_threads);
+    janus_model_free(model);
+    if (first)
+      free(tokens);
+    else
+      first = tokens;
+  }
+  free(first);
+}

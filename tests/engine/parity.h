@@ -35,6 +35,9 @@ int32_t *paint(JanusModel *model, const JanusRequest *request);
 // Whether the pictures of n_samples are the same; false where either is NULL.
 bool same_tokens(const JanusModel *model, const int32_t *a, const int32_t *b, int n_samples);
 
+// A request's tokens with 1, 2 and 3 threads are the same.
+void check_threads(const char *checkpoint, const JanusRequest *request);
+
 // Pseudo-random numbers for choosing what to do (never for data that matters).
 uint32_t next_random(uint64_t *state);
 

@@ -41,20 +41,8 @@ static void test_samples(JanusModel *model, const JanusImage *image) {
 }
 
 static void test_threads(const char *name, const JanusImage *image) {
-  int32_t *first = NULL;
   const JanusRequest request = edit_request(image, 3, 21);
-  for (int n_threads = 1; n_threads <= 3; n_threads++) {
-    JanusModel *model = open_checkpoint(name, jk_cpu_best_isa(), n_threads);
-    int32_t *tokens = paint(model, &request);
-    check(same_tokens(model, first ? first : tokens, tokens, 3),
-          "%s: %d threads give 1 thread's tokens", name, n_threads);
-    janus_model_free(model);
-    if (first)
-      free(tokens);
-    else
-      first = tokens;
-  }
-  free(first);
+  check_threads(name, &request);
 }
 
 // --- what was painted before ---------------------------------------------------------------------
