@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The widgets of editing by themselves: the drop zone and what it says, what the model sees, our
 // pictures on the clipboard, and the controls with a picture.
+#include "tests/ui/waiting.h"
 #include "ui/limner-controls.h"
 #include "ui/limner-drag.h"
 #include "ui/limner-drop-zone.h"
@@ -11,30 +12,6 @@
 
 #include <adwaita.h>
 #include <glib/gstdio.h>
-
-#define WAIT_S 20 // observed: 0.05
-
-static gboolean on_late(gpointer data) {
-  *(gboolean *)data = TRUE;
-  return G_SOURCE_REMOVE;
-}
-
-// Runs the main loop until `condition` holds; fails the test when that takes too long.
-#define wait_until(condition)                                                                      \
-  do {                                                                                             \
-    gboolean is_late = FALSE;                                                                      \
-    const guint timer = g_timeout_add_seconds(WAIT_S, on_late, &is_late);                          \
-    while (!(condition) && !is_late)                                                               \
-      g_main_context_iteration(NULL, TRUE);                                                        \
-    g_assert_false(is_late);                                                                       \
-    g_source_remove(timer);                                                                        \
-  } while (0)
-
-static gpointer template_child(gpointer widget, GType type, const char *name) {
-  GObject *child = gtk_widget_get_template_child(GTK_WIDGET(widget), type, name);
-  g_assert_nonnull(child);
-  return child;
-}
 
 static gpointer make(GType type) {
   return g_object_ref_sink(g_object_new(type, NULL));

@@ -2,6 +2,7 @@
 // Every widget by itself: it can be made from its template, does its part, and goes when dropped.
 // The argument is a small model folder, with which jobs are really run.
 #include "app/job-queue.h"
+#include "tests/ui/waiting.h"
 #include "ui/limner-canvas.h"
 #include "ui/limner-controls.h"
 #include "ui/limner-files.h"
@@ -18,31 +19,7 @@
 #include <adwaita.h>
 #include <glib/gstdio.h>
 
-#define WAIT_S 20 // observed: 0.1
-
 static const char *model_folder;
-
-static gboolean on_late(gpointer data) {
-  *(gboolean *)data = TRUE;
-  return G_SOURCE_REMOVE;
-}
-
-// Runs the main loop until `condition` holds; fails the test when that takes too long.
-#define wait_until(condition)                                                                      \
-  do {                                                                                             \
-    gboolean is_late = FALSE;                                                                      \
-    const guint timer = g_timeout_add_seconds(WAIT_S, on_late, &is_late);                          \
-    while (!(condition) && !is_late)                                                               \
-      g_main_context_iteration(NULL, TRUE);                                                        \
-    g_assert_false(is_late);                                                                       \
-    g_source_remove(timer);                                                                        \
-  } while (0)
-
-static gpointer template_child(gpointer widget, GType type, const char *name) {
-  GObject *child = gtk_widget_get_template_child(GTK_WIDGET(widget), type, name);
-  g_assert_nonnull(child);
-  return child;
-}
 
 static LimnerJob *new_job(const char *prompt, int n_samples) {
   const LimnerRequest request = {.prompt = (char *)prompt,
