@@ -14,7 +14,10 @@ import scenes
 from vocabulary import Vocabulary
 
 PLAIN = 0.7  # share of captions in the plainest wording, from which words are learned soonest
-POOL, AGAIN = 4000, 0.8  # scenes kept, and how often one of them is taken again
+# Drawing takes as long as a sparse step, so that most of what is drawn is used again.
+SCENES = {"size": 4000, "again": 0.8}
+STARTS = {"size": 2000, "again": 0.9}  # of edits
+ORDERS = 12  # edits kept of each start
 NEAR = 0.05  # share of an input's tokens that are another code near the right one
 EMPTY = 0.1  # share of edits that put the first thing into an empty scene
 ROWS = ("full", "part", "uncond")  # of guidance for edits
@@ -24,6 +27,24 @@ ROW_WEIGHTS = (5, 3, 1)
 def to_tensor(image):
     """An RGB picture to [3, height, width] in [-1, 1]."""
     return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 127.5 - 1
+
+
+class Pool:
+    """Keeps what was made and mostly gives one of those again."""
+
+    def __init__(self, size, again):
+        self.size, self.again, self.kept = size, again, []
+
+    def take(self, rng, make):
+        """What `make` gives, or something it gave before."""
+        if len(self.kept) > self.size // 20 and rng.random() < self.again:
+            return rng.choice(self.kept)
+        found = make(rng)
+        if len(self.kept) < self.size:
+            self.kept.append(found)
+        else:
+            self.kept[rng.randrange(self.size)] = found
+        return found
 
 
 @dataclass
@@ -41,7 +62,8 @@ class Edits:
     rows: list  # [n] which row of guidance
     blocks: list  # [n] ids of what stands before the instruction
     pixels: torch.Tensor  # [n, 3, 384, 384]
-    before: torch.Tensor  # [n, 576] image tokens of the pictures
+    codes: torch.Tensor  # [n, 576] image tokens of the pictures
+    before: torch.Tensor  # [n, 576] what an encoder that errs a little takes them for
     prompts: list  # [n * k] ids of the instructions up to the picture's start
     tokens: torch.Tensor  # [n * k, 576] the pictures asked for
 
@@ -52,7 +74,7 @@ class Data:
     def __init__(self, codes):
         self.codes = codes
         self.vocabulary = Vocabulary(edits.words())
-        self.pool = []  # (scene, tokens): drawing takes as long as a sparse step
+        self.scenes, self.starts = Pool(**SCENES), Pool(**STARTS)
         self.near = torch.cdist(codes.centres, codes.centres).topk(5, largest=False).indices
 
     def encode(self, scene):
@@ -61,15 +83,8 @@ class Data:
 
     def scene(self, rng):
         """A random scene and its tokens."""
-        if len(self.pool) == POOL and rng.random() < AGAIN:
-            return rng.choice(self.pool)
         scene = scenes.random_scene(rng)
-        found = scene, self.encode(scene)
-        if len(self.pool) < POOL:
-            self.pool.append(found)
-        else:
-            self.pool[rng.randrange(POOL)] = found
-        return found
+        return scene, self.encode(scene)
 
     def prompt(self, rng, scene, drop):
         """Ids of a fresh caption, or the padding that stands for none."""
@@ -79,26 +94,30 @@ class Data:
 
     def texts(self, rng, size, drop):
         """Random scenes; a share of `drop` has no caption."""
-        found = [self.scene(rng) for _ in range(size)]
+        found = [self.scenes.take(rng, self.scene) for _ in range(size)]
         return Texts([self.prompt(rng, scene, drop) for scene, _ in found],
                      torch.stack([tokens for _, tokens in found]))
 
     def held_out(self, size):
         """Always the same scenes, in plain words."""
         rng = random.Random("held out")
-        found = [scenes.random_scene(rng) for _ in range(size)]
+        found = [self.scene(rng) for _ in range(size)]
         prompts = [self.vocabulary.prompt(grammar.caption(grammar.Plainly(), scene))
-                   for scene in found]
-        return Texts(prompts, torch.stack([self.encode(scene) for scene in found]))
+                   for scene, _ in found]
+        return Texts(prompts, torch.stack([tokens for _, tokens in found]))
 
-    def order(self, rng, scene, row):
+    def order(self, rng, scene):
         """Ids of one instruction, and the tokens of the picture that it asks for."""
         wording = grammar.Plainly() if rng.random() < PLAIN else rng
         text, after = edits.random_edit(rng, scene, wording)
-        ids = self.vocabulary.instruction(text)
-        if row == "uncond":
-            ids = self.vocabulary.unconditional(len(ids) + 1)[1:]
-        return ids, self.encode(after)
+        return self.vocabulary.instruction(text), self.encode(after)
+
+    def start(self, rng):
+        """A picture to change, its tokens, and orders for it."""
+        scene = edits.random_start(rng, EMPTY)
+        picture = scenes.draw(scene)
+        orders = [self.order(rng, scene) for _ in range(ORDERS)]
+        return picture, self.codes.encode(picture).flatten(), orders
 
     def seen_tokens(self, rng, tokens):
         """Tokens as an encoder that errs a little gives them."""
@@ -108,22 +127,23 @@ class Data:
 
     def edits(self, rng, n_pictures, n_edits, rows=None):
         """Edits of random scenes; `rows` settles which row of guidance they are."""
-        found = Edits([], [], [], [], [], [])
+        found = Edits([], [], [], [], [], [], [])
         for _ in range(n_pictures):
             row = rows or rng.choices(ROWS, ROW_WEIGHTS)[0]
-            scene = edits.random_start(rng, EMPTY)
+            picture, codes, orders = self.starts.take(rng, self.start)
             block = self.vocabulary.picture_block()
+            orders = rng.sample(orders, n_edits)
+            prompts = [ids for ids, _ in orders]
             if row == "uncond":
                 block = self.vocabulary.unconditional(len(block) + 1)[:-1]
-            picture = scenes.draw(scene)
+                prompts = [self.vocabulary.unconditional(len(ids) + 1)[1:] for ids in prompts]
             found.rows.append(row)
             found.blocks.append(block)
             found.pixels.append(to_tensor(picture))
-            found.before.append(self.seen_tokens(rng, self.codes.encode(picture).flatten()))
-            for _ in range(n_edits):
-                ids, tokens = self.order(rng, scene, row)
-                found.prompts.append(ids)
-                found.tokens.append(tokens)
-        found.pixels, found.before, found.tokens = (
-            torch.stack(part) for part in (found.pixels, found.before, found.tokens))
+            found.codes.append(codes)
+            found.before.append(self.seen_tokens(rng, codes))
+            found.prompts.extend(prompts)
+            found.tokens.extend(tokens for _, tokens in orders)
+        found.pixels, found.codes, found.before, found.tokens = (torch.stack(part) for part in (
+            found.pixels, found.codes, found.before, found.tokens))
         return found

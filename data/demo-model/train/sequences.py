@@ -26,6 +26,10 @@ class Choice:
         """The tokens that are predicted."""
         return tokens.gather(1, self.at)
 
+    def repeated(self, times):
+        """The same choice for so many rows in place of each one."""
+        return Choice(self.at.repeat_interleave(times, 0), self.known.repeat_interleave(times, 0))
+
 
 def everything(n_rows):
     """The choice that leaves nothing out."""
@@ -65,29 +69,38 @@ def text_logits(editor, prompts, tokens, choice):
     return editor.gen_head(hidden[:, -n:])
 
 
-def picture_blocks(editor, batch):
-    """Embeddings [n, 1160, dim] of what stands before the instructions."""
+def picture_blocks(editor, batch, features, seen):
+    """What stands before the instructions: embeddings [n, m, dim] and their places [n, m].
+
+    Of both pictures only the places `seen` [n, m'] are there.
+    """
     x = editor.embed_words(torch.tensor(batch.blocks)).clone()
     first = x.shape[1] - 2 * N_IMAGE - 3  # behind the first begin of image
     second = first + N_IMAGE + 2
-    features = editor.look(batch.pixels).float()
     codes = editor.embed_codes(batch.before).float()
     for i, row in enumerate(batch.rows):
         if row != "uncond":
-            x[i, first:first + N_IMAGE] = features[i]
+            x[i, first:first + N_IMAGE] = features[i].float()
         if row == "full":
             x[i, second:second + N_IMAGE] = codes[i]
-    return x
+    words, between, end = (torch.arange(*span).expand(len(x), -1) for span in (
+        (0, first), (first + N_IMAGE, second), (x.shape[1] - 1, x.shape[1])))
+    places = torch.cat((words, first + seen, between, second + seen, end), 1)
+    return x.gather(1, places[..., None].expand(-1, -1, SHAPE.dim)), places
 
 
-def edit_logits(editor, batch, choice):
-    """Behind a picture and an instruction; the edits of one picture share its block's pass."""
+def edit_logits(editor, batch, features, choice):
+    """Behind a picture and an instruction; the edits of one picture share its block's pass.
+
+    `choice` has a row for each picture: what is there of it, and what its edits predict.
+    """
     llama, times = editor.language_model.model, len(batch.prompts) // len(batch.rows)
-    block, n = picture_blocks(editor, batch), choice.at.shape[1]
+    block, block_places = picture_blocks(editor, batch, features, choice.at)
+    n_block, n = block.shape[1], choice.at.shape[1]
     caches = [[] for _ in llama.layers]
-    llama(block, 0, caches)
+    llama(block, caches=caches, places=block_places, mask=hide(causal(n_block, n_block)))
     shared = [[part.repeat_interleave(times, 0) for part in cache] for cache in caches]
-    x, places = join(editor, batch.prompts, batch.tokens, choice)
-    hidden = llama(x, caches=shared, places=places + block.shape[1],
-                   mask=mask_of(batch.prompts, n, block.shape[1]))
+    x, places = join(editor, batch.prompts, batch.tokens, choice.repeated(times))
+    hidden = llama(x, caches=shared, places=places + len(batch.blocks[0]),
+                   mask=mask_of(batch.prompts, n, n_block))
     return editor.gen_head(hidden[:, -n:])

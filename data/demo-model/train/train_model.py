@@ -30,49 +30,76 @@ DROP = 0.1  # share of captions replaced by padding: the unconditional row of gu
 SMOOTHING = 0.005
 # Whole pictures teach what follows from the tokens around a place, and words are then hardly
 # learned. Sparse steps keep only a few places of each picture: cheap, and the words must tell the
-# rest. --sparse is their share of the caption steps, this the share of the edit steps.
-SPARSE_EDITS = 0.8
+# rest. --sparse is their share of the caption steps, --sparse-edits of the edit steps.
 FEW = 64  # places that a sparse step keeps
 # Every place also names the words of its caption by the state after this layer.
-RECALL_LAYER, RECALL_WEIGHT = 2, 0.5
-TEXTS, EDITS = {"sparse": 32, "whole": 8}, {"sparse": (2, 6), "whole": (2, 3)}
+RECALL_LAYER = 2
+# To find a place in the picture to edit, a query must allow for the words that stand between.
+LENGTH_LAYER, LONGEST = 1, 64
+HELPERS_WEIGHT = 0.5  # of the losses that only help to learn; it follows the rate down
+TEXTS = {"sparse": 32, "whole": 8}
+# Pictures, edits of each, and places of both that are kept; copying is learned among few places
+# and has to become exact among many.
+EDITS = {"sparse": ((8, 4, FEW), (5, 4, 160)), "whole": ((2, 3, N_IMAGE),)}
 
 
-def some_places(n_rows):
+def some_places(n_rows, few=FEW):
     """A few places of each picture: scattered ones, and runs of neighbours."""
-    at = torch.zeros(n_rows, FEW, dtype=torch.long)
+    at = torch.zeros(n_rows, few, dtype=torch.long)
     for row in at[:, 1:]:
         run = random.choice((1, 1, 3, 7, 21))
-        starts = torch.randperm(N_IMAGE - run)[:(FEW - 1) // run]
+        starts = torch.randperm(N_IMAGE - run)[:(few - 1) // run]
         found = (starts[:, None] + torch.arange(1, run + 1)).flatten().unique()
         more = torch.randperm(N_IMAGE - 1) + 1
-        more = more[~torch.isin(more, found)][:FEW - 1 - len(found)]
+        more = more[~torch.isin(more, found)][:few - 1 - len(found)]
         row.copy_(torch.cat((found, more)).sort().values)
     return Choice(at, (torch.rand(n_rows, 1) < 0.6).float())
 
 
 class Recall(nn.Module):
-    """Says how badly the states after one layer tell the caption's words; thrown away later."""
+    """Says how badly the states after a layer tell about the words; thrown away later."""
 
     def __init__(self, painter, word_ids):
         super().__init__()
         self.head = nn.Linear(SHAPE.dim, SHAPE.vocab)
-        self.word_ids, self.states = word_ids, None
-        painter.language_model.model.layers[RECALL_LAYER].register_forward_hook(self.keep)
+        self.length_head = nn.Linear(SHAPE.dim, LONGEST)
+        self.code = nn.Linear(SHAPE.dim, SHAPE.dim)
+        self.register_buffer("aimed", torch.full((3, 2), -1))  # layer, head: see aim.py
+        self.word_ids, self.states = word_ids, {}
+        for layer in (RECALL_LAYER, LENGTH_LAYER):
+            painter.language_model.model.layers[layer].register_forward_hook(self.keep(layer))
 
-    def keep(self, _layer, _inputs, states):
+    def keep(self, layer):
         """Takes the states of the latest pass."""
-        self.states = states
+        def take(_layer, _inputs, states):
+            self.states[layer] = states
+        return take
 
-    def forward(self, prompts, n):
+    def latest(self, layer, n):
+        """The normed last n states of each row."""
+        states = self.states[layer][:, -n:].float()
+        return F.rms_norm(states, states.shape[-1:])
+
+    def words(self, prompts, n):
         """Cross-entropy in nats of the last n states against the caption's words."""
         found = []
-        for ids, states in zip(prompts, self.states[:, -n:].float()):
+        for ids, states in zip(prompts, self.latest(RECALL_LAYER, n)):
             said = sorted(self.word_ids.intersection(ids))
             if said:
-                states = F.rms_norm(states, states.shape[-1:])
                 found.append(-self.head(states).log_softmax(-1)[:, torch.tensor(said)].mean())
-        return sum(found) / len(found) if found else self.states.sum() * 0
+        return sum(found) / len(found) if found else self.states[RECALL_LAYER].sum() * 0
+
+    def length(self, prompts, n):
+        """The same against the number of tokens of the prompt."""
+        logits = self.length_head(self.latest(LENGTH_LAYER, n))
+        lengths = torch.tensor([min(len(ids), LONGEST - 1) for ids in prompts])
+        return F.cross_entropy(logits.flatten(0, 1), lengths.repeat_interleave(n))
+
+    def codes(self, painter):
+        """Cross-entropy of image tokens behind their own embeddings."""
+        ids = torch.randint(0, SHAPE.codes, (512,))
+        x = painter.embed_codes(ids).float()
+        return F.cross_entropy(painter.gen_head(self.code(F.rms_norm(x, x.shape[-1:]))), ids)
 
 
 def entropy(logits, tokens, smoothing=0.0):
@@ -81,18 +108,40 @@ def entropy(logits, tokens, smoothing=0.0):
                            label_smoothing=smoothing)
 
 
-def step_loss(editor, recall, data, rng, kind, density):
-    """Loss of a batch of captions or edits, and how badly its words are told."""
-    is_edit = kind == "edit"
-    batch = (data.edits(rng, *EDITS[density]) if is_edit
-             else data.texts(rng, TEXTS[density], DROP))
-    prompts, tokens = batch.prompts, batch.tokens
-    choice = (some_places if density == "sparse" else everything)(len(prompts))
+def blindness(editor, features, codes):
+    """How far features are from the embeddings of the image tokens at their places.
+
+    A tower that learns to see by painting alone takes long; as neighbours of the tokens, features
+    are understood by what has learned to read those.
+    """
+    goal = editor.embed_codes(codes).float().detach()
+    return F.mse_loss(features.float(), goal) / goal.var()
+
+
+def text_loss(editor, recall, data, rng, density):
+    """Losses of a batch of captions."""
+    batch = data.texts(rng, TEXTS[density], DROP)
+    choice = (some_places if density == "sparse" else everything)(len(batch.prompts))
     with torch.autocast("cpu", torch.bfloat16):
-        logits = (edit_logits(editor, batch, choice) if is_edit
-                  else text_logits(editor, prompts, tokens, choice))
-    return (entropy(logits, choice.of(tokens), SMOOTHING),
-            recall(prompts, choice.at.shape[1]))
+        logits = text_logits(editor, batch.prompts, batch.tokens, choice)
+    return {f"text {density}": entropy(logits, choice.of(batch.tokens), SMOOTHING),
+            "words": recall.words(batch.prompts, choice.at.shape[1])}
+
+
+def edit_loss(editor, recall, data, rng, density):
+    """Losses of a batch of edits."""
+    n_pictures, n_edits, n_places = rng.choice(EDITS[density])
+    batch = data.edits(rng, n_pictures, n_edits)
+    choice = (everything(n_pictures) if n_places == N_IMAGE
+              else some_places(n_pictures, n_places))
+    with torch.autocast("cpu", torch.bfloat16):
+        features = editor.look(batch.pixels)
+        logits = edit_logits(editor, batch, features, choice)
+    wanted = choice.repeated(n_edits).of(batch.tokens)
+    return {f"edit {density}": entropy(logits, wanted, SMOOTHING),
+            "edit words": recall.words(batch.prompts, choice.at.shape[1]),
+            "length": recall.length(batch.prompts, choice.at.shape[1]),
+            "codes": recall.codes(editor), "blindness": blindness(editor, features, batch.codes)}
 
 
 def is_inner(name):
@@ -107,17 +156,25 @@ def share(spent, minutes):
     return min(1, (spent + 1) / 30) * fall
 
 
+def examination(data, edits):
+    """Held-out captions, and edits with their full and their part row; always the same."""
+    rows = ("full", "part") if edits else ()
+    return [data.held_out(16),
+            *(data.edits(random.Random("held out"), 4, 3, row) for row in rows)]
+
+
 @torch.no_grad()
-def measure(editor, data, edits):
+def measure(editor, exam):
     """Nats a picture on held-out scenes, with their captions and with each other's."""
-    batch, found = data.held_out(16), []
-    prompts, tokens, whole = batch.prompts, batch.tokens, everything(16)
+    (texts, *edits), found = exam, []
     with torch.autocast("cpu", torch.bfloat16):
-        for words in (prompts, prompts[1:] + prompts[:1]):
-            found.append(entropy(text_logits(editor, words, tokens, whole), tokens))
-        for row in ("full", "part") if edits else ():
-            batch = data.edits(random.Random("held out"), 4, 3, row)
-            found.append(entropy(edit_logits(editor, batch, everything(12)), batch.tokens))
+        for words in (texts.prompts, texts.prompts[1:] + texts.prompts[:1]):
+            logits = text_logits(editor, words, texts.tokens, everything(len(words)))
+            found.append(entropy(logits, texts.tokens))
+        for batch in edits:
+            whole = everything(len(batch.rows))
+            logits = edit_logits(editor, batch, editor.look(batch.pixels), whole)
+            found.append(entropy(logits, batch.tokens))
     return [value.item() * N_IMAGE for value in found]
 
 
@@ -135,7 +192,7 @@ def resume(path, painter, recall, optimizer):
         return {name: p.detach().clone() for name, p in painter.state_dict().items()}, 0, 0.0
     state = torch.load(path, weights_only=True)
     painter.load_state_dict(state["model"])
-    recall.load_state_dict(state["recall"])
+    recall.load_state_dict(state["recall"], strict=False)
     optimizer.load_state_dict(state["optimizer"])
     return state["average"], state["step"], state["spent"]
 
@@ -148,14 +205,14 @@ def follow(average, painter, step):
         average[name].lerp_(value, weight)
 
 
-def report(painter, average, data, edits, step, spent, text):
+def report(painter, average, exam, step, spent, text):
     """Prints one line of progress; held-out figures are those of the averaged weights."""
     own = {name: value.clone() for name, value in painter.state_dict().items()}
     painter.load_state_dict(average)
-    found = measure(painter, data, edits)
+    found = measure(painter, exam)
     painter.load_state_dict(own)
     print(f"step {step} spent {spent / 60:.1f} min loss {text} nats a picture: caption, other "
-          f"caption{', full, part' if edits else ''}:", *(f"{value:.1f}" for value in found),
+          f"caption{', full, part' if len(exam) > 1 else ''}:", *(f"{value:.1f}" for value in found),
           flush=True)
 
 
@@ -195,27 +252,29 @@ def train(options):
     named = (*painter.named_parameters(), *recall.named_parameters())
     optimizer = Optimizers(named, is_inner, options.rate, 0.01)
     average, step, spent = resume(path, painter, recall, optimizer)
+    exam = examination(Data(data.codes), options.edits)
     rng, last, saved = random.Random(time.time()), time.monotonic(), spent
     while spent < min(options.minutes, options.until) * 60:
         rate = share(spent, options.minutes)
         kind = "edit" if rng.random() < options.edits else "text"
-        sparse = SPARSE_EDITS if kind == "edit" else options.sparse
+        sparse = options.sparse_edits if kind == "edit" else options.sparse
         density = "sparse" if rng.random() < sparse else "whole"
-        loss, recalled = step_loss(painter, recall, data, rng, kind, density)
-        (loss + RECALL_WEIGHT * rate * recalled).backward()
+        losses = (edit_loss if kind == "edit" else text_loss)(painter, recall, data, rng, density)
+        helpers = sum(losses.get(name, 0) for name in ("words", "edit words", "length", "codes", "blindness"))
+        (losses[f"{kind} {density}"] + HELPERS_WEIGHT * rate * helpers).backward()
         optimizer.step(rate)
         follow(average, painter, step)
         step += 1
-        mean.add(**{f"{kind} {density}": loss.item(), "words": recalled.item()})
+        mean.add(**{name: loss.item() for name, loss in losses.items()})
         now = time.monotonic()
         spent, last = spent + now - last, now
-        if step % 100 == 0:
-            report(painter, average, data, options.edits, step, spent, mean)
+        if step % 50 == 0:
+            report(painter, average, exam, step, spent, mean)
         if spent - saved > 240:
             save(path, painter, recall, average, optimizer, step, spent)
             saved = spent
     save(path, painter, recall, average, optimizer, step, spent)
-    report(painter, average, data, options.edits, step, spent, mean)
+    report(painter, average, exam, step, spent, mean)
 
 
 def main():
@@ -227,6 +286,8 @@ def main():
     parser.add_argument("--edits", type=float, default=0, help="share of steps that paint edits")
     parser.add_argument("--sparse", type=float, default=0.8,
                         help="share of the caption steps that keep a few places only")
+    parser.add_argument("--sparse-edits", type=float, default=0.8,
+                        help="share of the edit steps that do so, in both pictures")
     parser.add_argument("--minutes", type=float, default=60, help="of the whole training")
     parser.add_argument("--until", type=float, default=math.inf, help="minute to stop at before")
     parser.add_argument("--rate", type=float, default=2e-3)
