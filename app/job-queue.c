@@ -83,6 +83,7 @@ static void summary_free(LimnerModelSummary *summary) {
   g_free(summary->name);
   g_free(summary->device_name);
   g_free(summary->weights);
+  limner_prompts_unref(summary->prompts);
   g_free(summary);
 }
 
@@ -99,6 +100,7 @@ static LimnerModelSummary *summary_new(const char *folder, const JanusModelInfo 
   summary->device_name = g_strdup(info->device_name);
   summary->weights = g_strdup(janus_weights_text(info->weights));
   summary->defaults = info->defaults;
+  summary->prompts = limner_prompts_load(info->folder);
   summary->image_size_px = info->image_size_px;
   summary->grid = info->grid;
   summary->n_image_tokens = info->n_image_tokens;

@@ -6,6 +6,7 @@
 #define LIMNER_JOB_QUEUE_H
 
 #include "app/job.h"
+#include "app/prompts.h"
 
 typedef enum {
   LIMNER_MODEL_NONE,
@@ -17,13 +18,14 @@ typedef enum {
 #define LIMNER_TYPE_MODEL_STATE (limner_model_state_get_type())
 GType limner_model_state_get_type(void);
 
-// A copy of what the window says about the opened model; owned strings.
+// A copy of what the window says about the opened model; owned strings and prompts.
 typedef struct LimnerModelSummary {
   char *folder;      // as asked for ("demo" stays "demo")
   char *name;        // "Demo model", or the folder's name
   char *device_name; // "CPU (AVX-512), 2 threads"
   char *weights;     // "f32"
   JanusDefaults defaults;
+  LimnerPrompts *prompts; // what can be said to it
   int image_size_px, grid, n_image_tokens;
   gboolean is_demo;
 } LimnerModelSummary;

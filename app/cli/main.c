@@ -14,6 +14,7 @@ typedef struct Subcommand {
 
 static const Subcommand subcommands[] = {
     {"generate", cli_generate, "paint pictures from a prompt, or change one"},
+    {"suggest", cli_suggest, "prompts to try"},
     {"tokenize", cli_tokenize, "a text as token ids"},
     {"encode", cli_encode, "a picture as picture tokens"},
     {"decode", cli_decode, "picture tokens as a PNG file"},
