@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Turning what the controls show into a request, and the rules of the seed.
+// Turning what the controls show into a request, the rules of the seed, and what is said about
+// prompts.
 #include "ui/limner-controls.h"
 
 #include "ui/limner-prompt.h"
@@ -8,12 +9,23 @@
 
 #include <glib/gi18n.h>
 
+// Not translated: models know English. Within the demo model's world.
+#define EXAMPLE_PROMPT "A red house on a green hill at night"
+#define EXAMPLE_EDIT "Turn the image into a nighttime scene."
+enum {
+  N_KINDS = 2,
+  TYPING_MS = 400, // so long a pause in typing ends a word
+  MAX_UNKNOWN = 3, // words named
+  MAX_WORD = 24,   // letters of one shown
+};
+
 struct _LimnerControls {
   GtkWidget parent_instance;
   // Template
   GtkWidget *scroller;
   LimnerPrompt *prompt;
   GtkLabel *prompt_label;
+  GtkWidget *surprise_button;
   GtkLabel *hint_label;
   GtkLabel *world_label;
   LimnerDropZone *drop_zone;
@@ -28,9 +40,13 @@ struct _LimnerControls {
   GtkLabel *device_label;
   GtkWidget *generate_button;
   // Owned
-  GSettings *settings; // may be NULL
+  GSettings *settings;    // may be NULL
+  LimnerPrompts *prompts; // the model's; NULL before there is one
   // Plain
-  gboolean seed_is_chosen; // typed or diced since the last run: the next one uses it
+  guint64 surprise_seed;
+  guint n_surprises[N_KINDS]; // by LimnerPromptKind
+  guint typing;               // a timer while the prompt may be unfinished; 0 = none
+  gboolean seed_is_chosen;    // typed or diced since the last run: the next one uses it
 };
 
 G_DEFINE_FINAL_TYPE(LimnerControls, limner_controls, GTK_TYPE_WIDGET)
@@ -70,6 +86,87 @@ static double typed_value(GtkSpinButton *spin) {
   return gtk_spin_button_get_value(spin);
 }
 
+// --- what the model understands ------------------------------------------------------------------
+
+static gboolean is_edit(LimnerControls *self) {
+  return limner_drop_zone_get_input(self->drop_zone) != NULL;
+}
+
+static LimnerPromptKind get_kind(LimnerControls *self) {
+  return is_edit(self) ? LIMNER_PROMPT_EDIT : LIMNER_PROMPT_PAINT;
+}
+
+// “one”, “two”, “three” … Owned.
+static char *dup_quoted(GStrv words) {
+  GString *list = g_string_new(NULL);
+  for (guint i = 0; words[i] && i < MAX_UNKNOWN; i++) {
+    const gboolean is_long = g_utf8_strlen(words[i], -1) > MAX_WORD;
+    g_autofree char *start = g_utf8_substring(words[i], 0, is_long ? MAX_WORD : -1);
+    g_string_append(list, i ? ", " : "");
+    g_string_append_printf(list, _("“%s%s”"), start, is_long ? "…" : "");
+  }
+  return g_string_free(list, FALSE);
+}
+
+// What the quiet line under the prompt has to say; NULL = nothing. Owned.
+static char *dup_world(LimnerControls *self) {
+  const char *about = limner_prompts_get_about(self->prompts, get_kind(self));
+  const char *problem = limner_prompts_get_problem(self->prompts);
+  g_autofree char *prompt = limner_prompt_dup_text(self->prompt);
+  g_auto(GStrv) unknown = limner_prompts_dup_unknown(self->prompts, prompt, MAX_UNKNOWN + 1);
+  if (!unknown[0])
+    return g_strdup(problem ? problem : about);
+  g_autofree char *words = dup_quoted(unknown);
+  g_autofree char *news =
+      g_strdup_printf(g_strv_length(unknown) > MAX_UNKNOWN ? _("Does not know %s and more.")
+                                                           : _("Does not know %s."),
+                      words);
+  return about ? g_strconcat(news, " ", about, NULL) : g_steal_pointer(&news);
+}
+
+static void update_world(LimnerControls *self) {
+  g_autofree char *words = self->prompts ? dup_world(self) : NULL;
+  g_clear_handle_id(&self->typing, g_source_remove);
+  gtk_label_set_label(self->world_label, words ? words : "");
+  gtk_widget_set_visible(GTK_WIDGET(self->world_label), words != NULL);
+}
+
+static gboolean on_typing_paused(gpointer data) {
+  LimnerControls *self = data;
+  self->typing = 0;
+  update_world(self);
+  return G_SOURCE_REMOVE;
+}
+
+// The next prompt in the order of this window, but not what stands there already. Borrowed.
+static const char *next_surprise(LimnerControls *self) {
+  const LimnerPromptKind kind = get_kind(self);
+  guint *index = &self->n_surprises[kind];
+  g_autofree char *present = limner_prompt_dup_text(self->prompt);
+  const char *next = limner_prompts_pick(self->prompts, kind, self->surprise_seed, (*index)++);
+  if (strcmp(next, present) == 0)
+    next = limner_prompts_pick(self->prompts, kind, self->surprise_seed, (*index)++);
+  return next;
+}
+
+static void surprise(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerControls *self = LIMNER_CONTROLS(widget);
+  limner_prompt_replace_text(self->prompt, self->prompts ? next_surprise(self) : EXAMPLE_PROMPT);
+  update_world(self);
+}
+
+void limner_controls_start_surprise(LimnerControls *self) {
+  limner_drop_zone_set_input(self->drop_zone, NULL);
+  surprise(GTK_WIDGET(self), NULL, NULL);
+}
+
+static void set_prompts(LimnerControls *self, LimnerPrompts *prompts) {
+  g_clear_pointer(&self->prompts, limner_prompts_unref);
+  self->prompts = prompts ? limner_prompts_ref(prompts) : NULL;
+  gtk_widget_action_set_enabled(GTK_WIDGET(self), "controls.surprise", prompts != NULL);
+  update_world(self);
+}
+
 // --- the picture to change -----------------------------------------------------------------------
 
 static void set_hint(LimnerControls *self, const char *hint) {
@@ -79,34 +176,29 @@ static void set_hint(LimnerControls *self, const char *hint) {
 
 static void on_prompt_changed(LimnerControls *self) {
   set_hint(self, NULL);
+  g_clear_handle_id(&self->typing, g_source_remove);
+  if (self->prompts)
+    self->typing = g_timeout_add(TYPING_MS, on_typing_paused, self);
 }
 
 // With a picture the words say what to change, not what to paint.
 static void on_input_changed(LimnerControls *self) {
-  const gboolean is_edit = limner_drop_zone_get_input(self->drop_zone) != NULL;
-  gtk_label_set_label(self->prompt_label, is_edit ? _("_What to Change") : _("_What to Paint"));
-  g_object_set(self->prompt, "placeholder",
-               is_edit ? _("Turn the image into a nighttime scene.")
-                       : _("A red house on a green hill at night"),
-               NULL);
-  gtk_label_set_label(
-      self->world_label,
-      is_edit ? _("The demo model has hardly learned to change pictures yet; Janus-4o has.")
-              : _("The demo model knows simple scenes: houses, trees and boats, "
-                  "hills, sea and snow, by day or night."));
-  gtk_widget_set_visible(GTK_WIDGET(self->freedom_slider), is_edit);
+  const gboolean is_change = is_edit(self);
+  gtk_label_set_label(self->prompt_label, is_change ? _("_What to Change") : _("_What to Paint"));
+  g_object_set(self->prompt, "placeholder", is_change ? EXAMPLE_EDIT : EXAMPLE_PROMPT, NULL);
+  gtk_widget_set_visible(GTK_WIDGET(self->freedom_slider), is_change);
   set_hint(self, NULL);
-  if (is_edit)
+  update_world(self);
+  if (is_change)
     limner_controls_focus_prompt(self);
 }
 
 gboolean limner_controls_check(LimnerControls *self) {
   g_autofree char *prompt = limner_prompt_dup_text(self->prompt);
-  const gboolean is_edit = limner_drop_zone_get_input(self->drop_zone) != NULL;
   const char *hint = NULL;
   if (limner_drop_zone_is_loading(self->drop_zone))
     hint = _("The picture is still being read.");
-  else if (is_edit && !*prompt)
+  else if (is_edit(self) && !*prompt)
     hint = _("Say what to change about the picture.");
   set_hint(self, hint);
   if (hint)
@@ -167,7 +259,7 @@ void limner_controls_set_model(LimnerControls *self, const LimnerModelSummary *m
   limner_slider_set_default(self->guidance_slider, model->defaults.cfg);
   limner_slider_set_default(self->freedom_slider, model->defaults.image_cfg);
   limner_slider_set_default(self->variety_slider, model->defaults.temperature);
-  gtk_widget_set_visible(GTK_WIDGET(self->world_label), model->is_demo);
+  set_prompts(self, model->prompts);
   g_autofree char *text = g_strdup_printf(_("%s on %s, weights in %s, pictures of %d × %d"),
                                           model->name, model->device_name, model->weights,
                                           model->image_size_px, model->image_size_px);
@@ -190,7 +282,10 @@ void limner_controls_bind_settings(LimnerControls *self, GSettings *settings) {
 }
 
 static void limner_controls_dispose(GObject *object) {
-  g_clear_object(&LIMNER_CONTROLS(object)->settings);
+  LimnerControls *self = LIMNER_CONTROLS(object);
+  g_clear_handle_id(&self->typing, g_source_remove);
+  g_clear_pointer(&self->prompts, limner_prompts_unref);
+  g_clear_object(&self->settings);
   gtk_widget_dispose_template(GTK_WIDGET(object), LIMNER_TYPE_CONTROLS);
   G_OBJECT_CLASS(limner_controls_parent_class)->dispose(object);
 }
@@ -206,6 +301,7 @@ static void limner_controls_class_init(LimnerControlsClass *klass) {
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, scroller);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, prompt);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, prompt_label);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, surprise_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, hint_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, world_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, drop_zone);
@@ -222,10 +318,13 @@ static void limner_controls_class_init(LimnerControlsClass *klass) {
   gtk_widget_class_bind_template_callback(widget_class, on_prompt_changed);
   gtk_widget_class_bind_template_callback(widget_class, on_input_changed);
   gtk_widget_class_install_action(widget_class, "controls.new-seed", NULL, new_seed);
+  gtk_widget_class_install_action(widget_class, "controls.surprise", NULL, surprise);
 }
 
 static void limner_controls_init(LimnerControls *self) {
   gtk_widget_init_template(GTK_WIDGET(self));
+  self->surprise_seed = limner_random_seed();
+  set_prompts(self, NULL);
   on_input_changed(self);
   g_signal_connect_object(self->seed_spin, "value-changed", G_CALLBACK(on_seed_changed), self,
                           G_CONNECT_SWAPPED);

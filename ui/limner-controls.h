@@ -26,6 +26,8 @@ LimnerDropZone *limner_controls_get_drop_zone(LimnerControls *self);
 void limner_controls_change(LimnerControls *self, LimnerInput *input);
 // Begins anew: this prompt and no picture to change.
 void limner_controls_start(LimnerControls *self, const char *prompt);
+// The same with a prompt that the model understands.
+void limner_controls_start_surprise(LimnerControls *self);
 void limner_controls_set_prompt(LimnerControls *self, const char *prompt);
 void limner_controls_focus_prompt(LimnerControls *self);
 

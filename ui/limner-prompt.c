@@ -43,6 +43,17 @@ void limner_prompt_set_text(LimnerPrompt *self, const char *text) {
   self->position = self->history->len;
 }
 
+void limner_prompt_replace_text(LimnerPrompt *self, const char *text) {
+  GtkTextIter start, end;
+  gtk_text_buffer_begin_user_action(self->buffer);
+  gtk_text_buffer_get_bounds(self->buffer, &start, &end);
+  gtk_text_buffer_delete(self->buffer, &start, &end);
+  gtk_text_buffer_insert(self->buffer, &end, text, -1);
+  gtk_text_buffer_place_cursor(self->buffer, &end);
+  gtk_text_buffer_end_user_action(self->buffer);
+  self->position = self->history->len;
+}
+
 void limner_prompt_select_all(LimnerPrompt *self) {
   GtkTextIter start, end;
   gtk_text_buffer_get_bounds(self->buffer, &start, &end);

@@ -13,6 +13,8 @@ G_DECLARE_FINAL_TYPE(LimnerPrompt, limner_prompt, LIMNER, PROMPT, GtkWidget)
 // Without white space around it. Owned.
 char *limner_prompt_dup_text(LimnerPrompt *self);
 void limner_prompt_set_text(LimnerPrompt *self, const char *text);
+// What a click writes instead of a person: it can be undone, and the cursor is at its end.
+void limner_prompt_replace_text(LimnerPrompt *self, const char *text);
 void limner_prompt_select_all(LimnerPrompt *self);
 // The prompts used, oldest first; NULL-terminated. set copies, dup gives an owned copy.
 void limner_prompt_set_history(LimnerPrompt *self, const char *const *history);

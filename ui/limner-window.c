@@ -10,9 +10,6 @@
 
 G_DEFINE_FINAL_TYPE(LimnerWindow, limner_window, ADW_TYPE_APPLICATION_WINDOW)
 
-// Something every model understands; within the demo model's world.
-#define EXAMPLE_PROMPT "a red house on a green hill at night"
-
 // --- saying things -------------------------------------------------------------------------------
 
 gboolean limner_window_is_large(LimnerWindow *self) {
@@ -136,7 +133,7 @@ static void generate(GtkWidget *widget, const char *action, GVariant *parameter)
 }
 
 static void paint_example(GtkWidget *widget, const char *action, GVariant *parameter) {
-  limner_controls_start(LIMNER_WINDOW(widget)->controls, EXAMPLE_PROMPT);
+  limner_controls_start_surprise(LIMNER_WINDOW(widget)->controls);
   generate(widget, action, parameter);
 }
 

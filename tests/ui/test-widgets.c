@@ -119,6 +119,158 @@ static void test_prompt(void) {
   g_assert_finalize_object(prompt);
 }
 
+static char *dup_prompt(LimnerControls *controls) {
+  return limner_prompt_dup_text(template_child(controls, LIMNER_TYPE_CONTROLS, "prompt"));
+}
+
+static void test_prompt_undo(void) {
+  LimnerPrompt *prompt = make(LIMNER_TYPE_PROMPT);
+  GtkTextView *view = template_child(prompt, LIMNER_TYPE_PROMPT, "text_view");
+  GtkTextBuffer *buffer = gtk_text_view_get_buffer(view);
+  limner_prompt_set_text(prompt, "mine");
+  limner_prompt_replace_text(prompt, "a boat");
+  int cursor = 0;
+  g_object_get(buffer, "cursor-position", &cursor, NULL);
+  g_assert_cmpint(cursor, ==, 6);
+  g_autofree char *replaced = limner_prompt_dup_text(prompt);
+  g_assert_cmpstr(replaced, ==, "a boat");
+  gtk_text_buffer_undo(buffer);
+  g_autofree char *undone = limner_prompt_dup_text(prompt);
+  g_assert_cmpstr(undone, ==, "mine");
+  gtk_text_buffer_redo(buffer);
+  g_autofree char *redone = limner_prompt_dup_text(prompt);
+  g_assert_cmpstr(redone, ==, "a boat");
+  g_assert_finalize_object(prompt);
+}
+
+// A model with that prompts.json; NULL = the folder has none.
+static void set_model(LimnerControls *controls, const char *json) {
+  g_autofree char *folder = g_dir_make_tmp("limner-test-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename(folder, "prompts.json", NULL);
+  if (json)
+    g_assert_true(g_file_set_contents(path, json, -1, NULL));
+  g_autoptr(LimnerPrompts) prompts = limner_prompts_load(folder);
+  const LimnerModelSummary model = {.folder = folder,
+                                    .name = (char *)"Boats",
+                                    .device_name = (char *)"CPU, 1 thread",
+                                    .weights = (char *)"f32",
+                                    .defaults = {.cfg = 5, .image_cfg = 5, .temperature = 1},
+                                    .prompts = prompts};
+  limner_controls_set_model(controls, &model);
+  g_unlink(path);
+  g_rmdir(folder);
+}
+
+static LimnerControls *new_controls(const char *json) {
+  LimnerControls *controls = make(LIMNER_TYPE_CONTROLS);
+  set_model(controls, json);
+  return controls;
+}
+
+static LimnerInput *new_input(void) {
+  guint8 rgb[6 * 4 * 3] = {0};
+  g_autoptr(GBytes) bytes = g_bytes_new(rgb, sizeof rgb);
+  g_autoptr(LimnerPicture) picture = limner_picture_new(bytes, 6, 4);
+  return limner_input_new_from_picture(picture, "photo.jpg", NULL);
+}
+
+static const char boats[] =
+    "{\"about\": \"It knows boats.\", \"about_edits\": \"It learns to change them.\","
+    " \"words\": [\"a\", \"boat\", \"red\", \"add\"], \"edits\": [\"Add a boat.\"],"
+    " \"prompts\": [\"A boat\", \"A red boat\", \"Red boat\"]}";
+
+static void surprise(LimnerControls *controls) {
+  g_assert_true(gtk_widget_activate_action(GTK_WIDGET(controls), "controls.surprise", NULL));
+}
+
+static void test_surprise(void) {
+  LimnerControls *controls = new_controls(boats);
+  g_autofree char *before = g_strdup("");
+  for (int i = 0; i < 20; i++) {
+    surprise(controls);
+    char *text = dup_prompt(controls);
+    g_assert_true(g_str_has_suffix(text, "oat"));
+    g_assert_cmpstr(text, !=, before);
+    g_free(before);
+    before = text;
+  }
+  g_autoptr(LimnerInput) input = new_input();
+  limner_controls_change(controls, input);
+  surprise(controls);
+  g_autofree char *edit = dup_prompt(controls);
+  g_assert_cmpstr(edit, ==, "Add a boat.");
+  limner_controls_start_surprise(controls);
+  g_autofree char *prompt = dup_prompt(controls);
+  g_assert_true(g_str_has_suffix(prompt, "oat"));
+  g_assert_finalize_object(controls);
+}
+
+// Before there is a model the button waits for it; "Paint something" need not.
+static void test_surprise_early(void) {
+  LimnerControls *controls = make(LIMNER_TYPE_CONTROLS);
+  GtkWidget *window = gtk_window_new(); // without one a button has no actions
+  gtk_window_set_child(GTK_WINDOW(window), GTK_WIDGET(controls));
+  GtkWidget *button = template_child(controls, LIMNER_TYPE_CONTROLS, "surprise_button");
+  g_assert_false(gtk_widget_is_sensitive(button));
+  limner_controls_start_surprise(controls);
+  g_autofree char *prompt = dup_prompt(controls);
+  g_assert_cmpstr(prompt, ==, "A red house on a green hill at night");
+  set_model(controls, NULL);
+  g_assert_true(gtk_widget_is_sensitive(button));
+  gtk_window_destroy(GTK_WINDOW(window));
+  g_assert_finalize_object(controls);
+}
+
+static void test_world(void) {
+  LimnerControls *controls = new_controls(boats);
+  GtkLabel *label = template_child(controls, LIMNER_TYPE_CONTROLS, "world_label");
+  const char *const *words =
+      (const char *const[]){"A red boat",
+                            "It knows boats.",
+                            "A zebra",
+                            "Does not know “zebra”. It knows boats.",
+                            "one two, boat",
+                            "Does not know “one”, “two”. It knows boats.",
+                            "b c d e",
+                            "Does not know “b”, “c”, “d” and more. It knows boats.",
+                            "abcdefghijklmnopqrstuvwxyz",
+                            "Does not know “abcdefghijklmnopqrstuvwx…”. It knows boats.",
+                            NULL};
+  g_assert_cmpstr(gtk_label_get_label(label), ==, "It knows boats.");
+  for (; *words; words += 2) {
+    limner_controls_set_prompt(controls, words[0]);
+    wait_until(strcmp(gtk_label_get_label(label), words[1]) == 0);
+  }
+  g_assert_true(gtk_widget_get_visible(GTK_WIDGET(label)));
+  surprise(controls); // at once
+  g_assert_cmpstr(gtk_label_get_label(label), ==, "It knows boats.");
+  g_autoptr(LimnerInput) input = new_input();
+  limner_controls_change(controls, input);
+  surprise(controls);
+  g_assert_cmpstr(gtk_label_get_label(label), ==, "It learns to change them.");
+  limner_controls_set_prompt(controls, "A zebra"); // goes while it waits
+  g_assert_finalize_object(controls);
+}
+
+static void test_world_unsaid(void) {
+  LimnerControls *controls = new_controls(NULL);
+  GtkLabel *label = template_child(controls, LIMNER_TYPE_CONTROLS, "world_label");
+  limner_controls_set_prompt(controls, "A zebra");
+  g_assert_false(gtk_widget_get_visible(GTK_WIDGET(label)));
+  g_assert_finalize_object(controls);
+  controls = new_controls("{\"words\": [\"a\"]}");
+  label = template_child(controls, LIMNER_TYPE_CONTROLS, "world_label");
+  g_assert_false(gtk_widget_get_visible(GTK_WIDGET(label)));
+  limner_controls_set_prompt(controls, "A zebra");
+  wait_until(gtk_widget_get_visible(GTK_WIDGET(label)));
+  g_assert_cmpstr(gtk_label_get_label(label), ==, "Does not know “zebra”.");
+  g_assert_finalize_object(controls);
+  controls = new_controls("{\"about\": 7}");
+  label = template_child(controls, LIMNER_TYPE_CONTROLS, "world_label");
+  g_assert_nonnull(strstr(gtk_label_get_label(label), "prompts.json: about: expected a line"));
+  g_assert_finalize_object(controls);
+}
+
 static guint64 take_seed(LimnerControls *controls) {
   g_autoptr(LimnerRequest) request = limner_controls_take_request(controls);
   return request->seed;
@@ -222,10 +374,7 @@ static void test_large_view(void) {
 
 // What was changed stays beside what came of it.
 static void test_origin(void) {
-  guint8 rgb[6 * 4 * 3] = {0};
-  g_autoptr(GBytes) bytes = g_bytes_new(rgb, sizeof rgb);
-  g_autoptr(LimnerPicture) picture = limner_picture_new(bytes, 6, 4);
-  g_autoptr(LimnerInput) input = limner_input_new_from_picture(picture, "photo.jpg", NULL);
+  g_autoptr(LimnerInput) input = new_input();
   const LimnerRequest request = {
       .prompt = (char *)"make it night", .input = input, .n_samples = 2, .top_p = 1};
   g_autoptr(LimnerJob) edit = limner_job_new(&request);
@@ -351,9 +500,9 @@ static void test_window_names(void) {
   LimnerGallery *gallery = template_child(window, LIMNER_TYPE_WINDOW, "gallery");
   g_autoptr(LimnerJob) job = finished_job("a boat", 1);
   limner_gallery_show_job(gallery, job);
-  // Sidebar, new, menu, 3 resets, dice, keep, 3 of the drop zone, 1 of the origin, 3 on the card, 6
-  // in the large view.
-  g_assert_cmpuint(count_named_buttons(GTK_WIDGET(window)), ==, 21);
+  // Sidebar, new, menu, surprise, 3 resets, dice, keep, 3 of the drop zone, 1 of the origin, 3 on
+  // the card, 6 in the large view.
+  g_assert_cmpuint(count_named_buttons(GTK_WIDGET(window)), ==, 22);
   gtk_window_destroy(GTK_WINDOW(window));
   limner_job_queue_shutdown(queue);
   g_assert_finalize_object(window);
@@ -416,6 +565,11 @@ int main(int argc, char **argv) {
   g_test_add_func("/ui/canvas", test_canvas);
   g_test_add_func("/ui/slider", test_slider);
   g_test_add_func("/ui/prompt", test_prompt);
+  g_test_add_func("/ui/prompt/undo", test_prompt_undo);
+  g_test_add_func("/ui/controls/surprise", test_surprise);
+  g_test_add_func("/ui/controls/surprise-early", test_surprise_early);
+  g_test_add_func("/ui/controls/world", test_world);
+  g_test_add_func("/ui/controls/world-unsaid", test_world_unsaid);
   g_test_add_func("/ui/controls/seed", test_controls_seed);
   g_test_add_func("/ui/controls/request", test_controls_request);
   g_test_add_func("/ui/card", test_card);
