@@ -15,6 +15,7 @@ import struct
 import torch
 
 import edits
+import prompts
 from checkpoint import start_from
 from model import SHAPE, DemoModel
 from vocabulary import BEGIN, BOS, END, EOS, PAD, PLACEHOLDER, Vocabulary
@@ -93,6 +94,7 @@ def side_files(vocabulary, generation):
             "num_image_tokens": SHAPE.grid ** 2, "image_tag": PLACEHOLDER,
             "image_start_tag": BEGIN, "image_end_tag": END, "pad_tag": PAD},
         "generation_config.json": generation,
+        "prompts.json": prompts.prompts_file(),
     }
 
 
@@ -167,7 +169,8 @@ def export(model, folder, generation):
     write_json(folder / "model.safetensors.index.json",
                {"metadata": {"total_size": total}, "weight_map": places}, indent=0)
     for name, content in side_files(Vocabulary(edits.words()), generation).items():
-        write_json(folder / name, content, indent=0 if name == "tokenizer.json" else 2)
+        is_long = name in ("tokenizer.json", "prompts.json")
+        write_json(folder / name, content, indent=0 if is_long else 2)
     files = (*folder.glob("*.json"), *folder.glob("*.safetensors"))
     return sum(file.stat().st_size for file in files)
 
