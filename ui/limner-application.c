@@ -37,13 +37,13 @@ static void show_about(GSimpleAction *action, GVariant *parameter, gpointer data
                         _("Paints pictures from a sentence, on your own machine."), NULL);
 }
 
+// Dialogs are windows of their own here: what is open closes with the rest.
 static void quit(GSimpleAction *action, GVariant *parameter, gpointer data) {
-  GtkWindow *window;
-  while ((window = gtk_application_get_active_window(GTK_APPLICATION(data)))) {
-    gtk_window_close(window);
-    if (gtk_application_get_active_window(GTK_APPLICATION(data)) == window)
-      break;
-  }
+  g_autolist(GtkWindow) windows = g_list_copy(gtk_application_get_windows(GTK_APPLICATION(data)));
+  for (GList *item = windows; item; item = item->next)
+    g_object_ref(item->data);
+  for (GList *item = windows; item; item = item->next)
+    gtk_window_close(item->data);
 }
 
 static void open_wanted_model(LimnerApplication *self) {

@@ -130,8 +130,8 @@ void limner_gallery_set_help(LimnerGallery *self, const char *label, const char 
   gtk_actionable_set_action_name(GTK_ACTIONABLE(self->help_button), action);
 }
 
-void limner_gallery_add_toast(LimnerGallery *self, AdwToast *toast) {
-  adw_toast_overlay_add_toast(self->toasts, toast);
+AdwToastOverlay *limner_gallery_get_toasts(LimnerGallery *self) {
+  return self->toasts;
 }
 
 // --- choosing ------------------------------------------------------------------------------------

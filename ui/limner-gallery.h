@@ -23,7 +23,6 @@ LimnerSample *limner_gallery_get_chosen(LimnerGallery *self);
 LimnerSample *limner_gallery_get_neighbour(LimnerGallery *self, LimnerSample *sample, int step);
 // The button a failed job shows: a label and a window action.
 void limner_gallery_set_help(LimnerGallery *self, const char *label, const char *action);
-// Takes the toast.
-void limner_gallery_add_toast(LimnerGallery *self, AdwToast *toast);
+AdwToastOverlay *limner_gallery_get_toasts(LimnerGallery *self); // borrowed
 
 #endif

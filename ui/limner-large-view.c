@@ -99,8 +99,8 @@ LimnerSample *limner_large_view_get_sample(LimnerLargeView *self) {
   return self->sample;
 }
 
-void limner_large_view_add_toast(LimnerLargeView *self, AdwToast *toast) {
-  adw_toast_overlay_add_toast(self->toasts, toast);
+AdwToastOverlay *limner_large_view_get_toasts(LimnerLargeView *self) {
+  return self->toasts;
 }
 
 static gboolean limner_large_view_grab_focus(GtkWidget *widget) {

@@ -64,12 +64,7 @@ static void on_saved(GObject *source, GAsyncResult *result, gpointer data) {
   }
   g_autofree char *where = short_path(path);
   g_autofree char *words = g_strdup_printf(_("Saved to %s"), where);
-  g_autofree char *markup = g_markup_escape_text(words, -1);
-  AdwToast *toast = adw_toast_new(markup);
-  adw_toast_set_button_label(toast, _("Show in Files"));
-  adw_toast_set_action_name(toast, "win.show-file");
-  adw_toast_set_action_target_value(toast, g_variant_new_bytestring(path));
-  limner_window_add_toast(self, toast);
+  limner_window_say_with_file(self, words, path);
 }
 
 static void save(GtkWidget *widget, const char *action, GVariant *parameter) {

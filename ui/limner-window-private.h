@@ -27,15 +27,20 @@ struct _LimnerWindow {
   GSettings *settings;
   GSignalGroup *job_signals; // of the job in the gallery
   GtkFileChooserNative *chooser;
-  AdwToast *toast;          // the last one
+  AdwToast *toast;          // the last one while it is shown
   LimnerPicture *saving_as; // what the open Save As dialog is about
+  // Borrowed
+  AdwToastOverlay *toasted; // where the toast is
+  // Plain
+  gint64 toasted_us; // since when
 };
 
 // Whether the large view is open.
 gboolean limner_window_is_large(LimnerWindow *self);
-// Takes the toast, which replaces the one before: what is said is about the last thing done.
-void limner_window_add_toast(LimnerWindow *self, AdwToast *toast);
+// In a toast that replaces the one before: what is said is about the last thing done.
 void limner_window_say(LimnerWindow *self, const char *text);
+// The same with a button that shows the file; NULL = without.
+void limner_window_say_with_file(LimnerWindow *self, const char *text, const char *path);
 void limner_window_say_problem(LimnerWindow *self, const char *text);
 // From the large view to the others.
 void limner_window_go_back(LimnerWindow *self);

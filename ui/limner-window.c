@@ -10,25 +10,57 @@
 
 G_DEFINE_FINAL_TYPE(LimnerWindow, limner_window, ADW_TYPE_APPLICATION_WINDOW)
 
+// The time in which a toast is not dismissed for the next one.
+#define YOUNG_TOAST_US (5 * G_USEC_PER_SEC / 2)
+
 // --- saying things -------------------------------------------------------------------------------
 
 gboolean limner_window_is_large(LimnerWindow *self) {
   return adw_leaflet_get_visible_child(self->pages) == GTK_WIDGET(self->large_view);
 }
 
-void limner_window_add_toast(LimnerWindow *self, AdwToast *toast) {
-  if (self->toast)
+static void forget_toast(LimnerWindow *self) {
+  g_clear_object(&self->toast);
+}
+
+static void add_toast(LimnerWindow *self, AdwToastOverlay *overlay) {
+  self->toast = adw_toast_new("");
+  self->toasted = overlay;
+  self->toasted_us = g_get_monotonic_time();
+  g_signal_connect_object(self->toast, "dismissed", G_CALLBACK(forget_toast), self,
+                          G_CONNECT_SWAPPED);
+  adw_toast_overlay_add_toast(overlay, g_object_ref(self->toast));
+}
+
+// A toast that is still coming in gets other words: libadwaita before 1.3 crashes when it is
+// dismissed then. An older one makes room.
+static void prepare_toast(LimnerWindow *self) {
+  AdwToastOverlay *overlay = limner_window_is_large(self)
+                                 ? limner_large_view_get_toasts(self->large_view)
+                                 : limner_gallery_get_toasts(self->gallery);
+  const gboolean is_young = g_get_monotonic_time() - self->toasted_us < YOUNG_TOAST_US;
+  if (self->toast && self->toasted == overlay && is_young)
+    return;
+  if (self->toast && !is_young)
     adw_toast_dismiss(self->toast);
-  g_set_object(&self->toast, toast);
-  if (limner_window_is_large(self))
-    limner_large_view_add_toast(self->large_view, toast);
-  else
-    limner_gallery_add_toast(self->gallery, toast);
+  g_clear_object(&self->toast); // on the page that is left it goes by itself
+  add_toast(self, overlay);
+}
+
+void limner_window_say_with_file(LimnerWindow *self, const char *text, const char *path) {
+  g_autofree char *markup = g_markup_escape_text(text, -1);
+  GVariant *target = path ? g_variant_new_bytestring(path) : NULL;
+  prepare_toast(self);
+  adw_toast_set_title(self->toast, markup);
+  adw_toast_set_button_label(self->toast, path ? _("Show in Files") : NULL);
+  // in this order the button never has an action without what it is about
+  adw_toast_set_action_name(self->toast, NULL);
+  adw_toast_set_action_target_value(self->toast, target);
+  adw_toast_set_action_name(self->toast, path ? "win.show-file" : NULL);
 }
 
 void limner_window_say(LimnerWindow *self, const char *text) {
-  g_autofree char *markup = g_markup_escape_text(text, -1);
-  limner_window_add_toast(self, adw_toast_new(markup));
+  limner_window_say_with_file(self, text, NULL);
 }
 
 void limner_window_say_problem(LimnerWindow *self, const char *text) {
