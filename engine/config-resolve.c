@@ -99,6 +99,11 @@ static bool resolve_heads(const Resolver *r) {
                       "the width %d, found %d",
                       r->folder, c->dim, c->n_heads);
   c->head_dim = s->head_dim ? s->head_dim : c->dim / c->n_heads;
+  if (c->head_dim > MAX_DIM / c->n_heads)
+    return janus_fail(r->error, JANUS_ERROR_FORMAT,
+                      "%s/config.json: language_config.num_attention_heads and head_dim: expected "
+                      "a product of at most %d, found %d times %d",
+                      r->folder, MAX_DIM, c->n_heads, c->head_dim);
   if (c->head_dim % 2 != 0)
     return janus_fail(r->error, JANUS_ERROR_FORMAT,
                       "%s/config.json: expected an even width of attention heads, found %d",

@@ -125,7 +125,7 @@ static bool read_language(const JsonPlace *root, StatedConfig *stated, JanusErro
   char where[64];
   JsonPlace language;
   return find_place(root, "language_config", false, where, &language, error) &&
-         json_get_number(&language, "rms_norm_eps", 0, 1, &stated->norm_eps, error) &&
+         json_get_number(&language, "rms_norm_eps", 1e-30, 1, &stated->norm_eps, error) &&
          json_get_number(&language, "rope_theta", 1, 1e12, &stated->rope_theta, error) &&
          read_rope(&language, "rope_scaling", stated, error) &&
          read_rope(&language, "rope_parameters", stated, error) &&

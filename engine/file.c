@@ -17,9 +17,10 @@ static bool fail_errno(JanusError *error, const char *path, const char *what) {
   return janus_fail(error, JANUS_ERROR_IO, "%s: %s: %s", path, what, strerror(number));
 }
 
-// An open descriptor of something that is not a folder, or -1.
-static int open_readable(const char *path, struct stat *info, JanusError *error) {
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+// An open descriptor of something that is not a folder, or -1. `flags`: O_NONBLOCK returns at once
+// from a pipe that nobody writes to.
+static int open_readable(const char *path, int flags, struct stat *info, JanusError *error) {
+  const int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
   if (fd < 0) {
     fail_errno(error, path, "cannot be opened");
     return -1;
@@ -34,32 +35,69 @@ static int open_readable(const char *path, struct stat *info, JanusError *error)
   return -1;
 }
 
+// The same for a file on a disk; what is something else is refused without waiting for it.
+static int open_regular(const char *path, struct stat *info, JanusError *error) {
+  const int fd = open_readable(path, O_NONBLOCK, info, error);
+  if (fd < 0 || S_ISREG(info->st_mode))
+    return fd;
+  janus_fail(error, JANUS_ERROR_IO, "%s: expected a regular file, found a pipe or a device", path);
+  close(fd);
+  return -1;
+}
+
 // --- reading ------------------------------------------------------------------------------------
 
 bool file_map(const char *path, FileMap *map, JanusError *error) {
-  *map = (FileMap){0};
+  *map = (FileMap){.fd = -1};
   struct stat info;
-  const int fd = open_readable(path, &info, error);
+  const int fd = open_regular(path, &info, error);
   if (fd < 0)
     return false;
   void *data = MAP_FAILED;
-  if (!S_ISREG(info.st_mode))
-    janus_fail(error, JANUS_ERROR_IO, "%s: expected a regular file", path);
-  else if (info.st_size == 0)
+  if (info.st_size == 0)
     janus_fail(error, JANUS_ERROR_FORMAT, "%s: the file is empty", path);
   else if ((data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
     fail_errno(error, path, "cannot be mapped");
-  close(fd);
-  if (data == MAP_FAILED)
+  if (data == MAP_FAILED) {
+    close(fd);
     return false;
-  *map = (FileMap){.data = data, .n_bytes = (size_t)info.st_size};
+  }
+  *map = (FileMap){.data = data,
+                   .n_bytes = (size_t)info.st_size,
+                   .fd = fd,
+                   .modified = info.st_mtim,
+                   .guard = file_guard_add(data, (size_t)info.st_size)};
   return true;
 }
 
 void file_unmap(FileMap *map) {
-  if (map->data)
+  file_guard_remove(map->guard);
+  if (map->data) {
     munmap((void *)map->data, map->n_bytes);
-  *map = (FileMap){0};
+    close(map->fd);
+  }
+  *map = (FileMap){.fd = -1};
+}
+
+bool file_map_check(const FileMap *map, const char *path, JanusError *error) {
+  struct stat info;
+  if (fstat(map->fd, &info) != 0)
+    return fail_errno(error, path, "can no longer be examined");
+  if ((uint64_t)info.st_size != map->n_bytes)
+    return janus_fail(error, JANUS_ERROR_IO,
+                      "%s: expected the %zu bytes that were there when the model was opened, found "
+                      "%lld: open the model again",
+                      path, map->n_bytes, (long long)info.st_size);
+  if (info.st_mtim.tv_sec != map->modified.tv_sec || info.st_mtim.tv_nsec != map->modified.tv_nsec)
+    return janus_fail(error, JANUS_ERROR_IO,
+                      "%s: expected the file as it was when the model was opened, found it changed "
+                      "since: open the model again",
+                      path);
+  return !file_guard_is_hurt(map->guard) ||
+         janus_fail(error, JANUS_ERROR_IO,
+                    "%s: expected %zu bytes, found some that could not be read: open the model "
+                    "again",
+                    path, map->n_bytes);
 }
 
 void file_drop_pages(const void *data, size_t n_bytes) {
@@ -96,17 +134,12 @@ static bool read_all(int fd, size_t max_bytes, char **data, size_t *n_bytes) {
   }
 }
 
-bool file_read(const char *path, size_t max_bytes, char **data, size_t *n_bytes,
-               JanusError *error) {
-  struct stat info;
-  *data = NULL;
-  *n_bytes = 0;
-  const int fd = open_readable(path, &info, error);
-  if (fd < 0)
-    return false;
+// Reads and closes an open file.
+static bool read_and_close(int fd, const struct stat *info, const char *path, size_t max_bytes,
+                           char **data, size_t *n_bytes, JanusError *error) {
   // The size is a guess: right for files, zero for pipes.
-  *n_bytes = S_ISREG(info.st_mode) && info.st_size > 0 && (size_t)info.st_size <= max_bytes
-                 ? (size_t)info.st_size
+  *n_bytes = S_ISREG(info->st_mode) && info->st_size > 0 && (uint64_t)info->st_size <= max_bytes
+                 ? (size_t)info->st_size
                  : 4096;
   const bool ok = read_all(fd, max_bytes, data, n_bytes);
   if (!ok) {
@@ -121,6 +154,24 @@ bool file_read(const char *path, size_t max_bytes, char **data, size_t *n_bytes,
   }
   close(fd);
   return ok;
+}
+
+bool file_read(const char *path, size_t max_bytes, char **data, size_t *n_bytes,
+               JanusError *error) {
+  struct stat info;
+  *data = NULL;
+  *n_bytes = 0;
+  const int fd = open_readable(path, 0, &info, error);
+  return fd >= 0 && read_and_close(fd, &info, path, max_bytes, data, n_bytes, error);
+}
+
+bool file_read_regular(const char *path, size_t max_bytes, char **data, size_t *n_bytes,
+                       JanusError *error) {
+  struct stat info;
+  *data = NULL;
+  *n_bytes = 0;
+  const int fd = open_regular(path, &info, error);
+  return fd >= 0 && read_and_close(fd, &info, path, max_bytes, data, n_bytes, error);
 }
 
 char *file_join(const char *folder, const char *name) {

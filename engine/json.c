@@ -9,7 +9,7 @@
 
 json_t *json_parse(const char *text, size_t n_bytes, const char *path, JanusError *error) {
   json_error_t detail;
-  json_t *root = json_loadb(text, n_bytes, JSON_ALLOW_NUL, &detail);
+  json_t *root = json_loadb(text, n_bytes, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &detail);
   if (!root) {
     janus_fail(error, JANUS_ERROR_FORMAT, "%s: not valid JSON at line %d: %s", path, detail.line,
                detail.text);
@@ -23,11 +23,8 @@ json_t *json_parse(const char *text, size_t n_bytes, const char *path, JanusErro
   return NULL;
 }
 
-json_t *json_open(const char *path, size_t max_bytes, JanusError *error) {
-  char *text = NULL;
-  size_t n_bytes = 0;
-  if (!file_read(path, max_bytes, &text, &n_bytes, error))
-    return NULL;
+// Parses a text that was read, and releases it.
+static json_t *parse_read(char *text, size_t n_bytes, const char *path, JanusError *error) {
   json_t *root = NULL;
   if (n_bytes == 0)
     janus_fail(error, JANUS_ERROR_FORMAT, "%s: the file is empty", path);
@@ -35,6 +32,22 @@ json_t *json_open(const char *path, size_t max_bytes, JanusError *error) {
     root = json_parse(text, n_bytes, path, error);
   free(text);
   return root;
+}
+
+json_t *json_open(const char *path, size_t max_bytes, JanusError *error) {
+  char *text = NULL;
+  size_t n_bytes = 0;
+  if (!file_read_regular(path, max_bytes, &text, &n_bytes, error))
+    return NULL;
+  return parse_read(text, n_bytes, path, error);
+}
+
+json_t *json_open_any(const char *path, size_t max_bytes, JanusError *error) {
+  char *text = NULL;
+  size_t n_bytes = 0;
+  if (!file_read(path, max_bytes, &text, &n_bytes, error))
+    return NULL;
+  return parse_read(text, n_bytes, path, error);
 }
 
 const char *json_kind(const json_t *value) {

@@ -7,8 +7,11 @@
 
 #include <jansson.h>
 
-// The object in a file of at most max_bytes; release with json_decref(). NULL on failure.
+// The object in a file of at most max_bytes; release with json_decref(). NULL on failure, to which
+// a name that stands twice in an object counts. json_open() takes regular files alone,
+// json_open_any() waits for pipes.
 json_t *json_open(const char *path, size_t max_bytes, JanusError *error);
+json_t *json_open_any(const char *path, size_t max_bytes, JanusError *error);
 // The same from memory; `path` is for messages.
 json_t *json_parse(const char *text, size_t n_bytes, const char *path, JanusError *error);
 

@@ -161,7 +161,8 @@ JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error
   }
   pthread_mutex_init(&model->lock, NULL);
   if (open_files(model, options->folder, error) && open_device(model, options, error) &&
-      build(model, options->folder, error) && fill_info(model, options->folder, error))
+      build(model, options->folder, error) && fill_info(model, options->folder, error) &&
+      janus_model_check_files(model, error))
     return model;
   janus_model_free(model);
   return NULL;
@@ -187,6 +188,10 @@ void janus_model_free(JanusModel *model) {
   safetensors_free(model->files);
   pthread_mutex_destroy(&model->lock);
   free(model);
+}
+
+bool janus_model_check_files(const JanusModel *model, JanusError *error) {
+  return safetensors_check(model->files, error);
 }
 
 const JanusModelInfo *janus_model_get_info(const JanusModel *model) {

@@ -169,4 +169,8 @@ struct JanusModel {
   pthread_mutex_t lock; // the device does one thing at a time
 };
 
+// Whether the weights still are what was opened: false, with a sentence naming the file, when one
+// was shortened, written to or could not be read. Any thread; a system call a file.
+bool janus_model_check_files(const JanusModel *model, JanusError *error);
+
 #endif

@@ -261,9 +261,16 @@ static SafetensorsSet *new_set(size_t max_shards, JanusError *error) {
   return NULL;
 }
 
-// Sorts by name, or releases the set when it is not complete.
-static SafetensorsSet *finish(SafetensorsSet *set, bool ok) {
-  if (!ok) {
+bool safetensors_check(const SafetensorsSet *set, JanusError *error) {
+  for (size_t i = 0; i < set->n_shards; i++)
+    if (!file_map_check(&set->shards[i].map, set->shards[i].path, error))
+      return false;
+  return true;
+}
+
+// Sorts by name, or releases the set when it is not complete or changed while it was read.
+static SafetensorsSet *finish(SafetensorsSet *set, bool ok, JanusError *error) {
+  if (!ok || !safetensors_check(set, error)) {
     safetensors_free(set);
     return NULL;
   }
@@ -274,7 +281,7 @@ static SafetensorsSet *finish(SafetensorsSet *set, bool ok) {
 
 SafetensorsSet *safetensors_open_file(const char *path, JanusError *error) {
   SafetensorsSet *set = new_set(1, error);
-  return set ? finish(set, add_file(set, strdup(path), NULL, path, error)) : NULL;
+  return set ? finish(set, add_file(set, strdup(path), NULL, path, error), error) : NULL;
 }
 
 void safetensors_free(SafetensorsSet *set) {
@@ -362,7 +369,7 @@ static SafetensorsSet *open_index(const char *folder, const char *index_path, Ja
     shard_names = collect_shards(index_path, weight_map, error);
   SafetensorsSet *set = shard_names ? new_set(json_object_size(shard_names), error) : NULL;
   if (set)
-    set = finish(set, add_shards(set, folder, index_path, weight_map, shard_names, error));
+    set = finish(set, add_shards(set, folder, index_path, weight_map, shard_names, error), error);
   json_decref(shard_names);
   json_decref(index);
   return set;

@@ -30,6 +30,8 @@ SafetensorsSet *safetensors_open_folder(const char *folder, JanusError *error);
 // One file, for tools and tests.
 SafetensorsSet *safetensors_open_file(const char *path, JanusError *error);
 void safetensors_free(SafetensorsSet *set); // NULL is allowed
+// Whether the files still are what was opened (file_map_check()). Any thread.
+bool safetensors_check(const SafetensorsSet *set, JanusError *error);
 
 // NULL when absent. O(log n).
 const SafetensorsTensor *safetensors_find(const SafetensorsSet *set, const char *name);

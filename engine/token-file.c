@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { MAX_TOKEN_FILE_BYTES = 256000000 };
+enum { MAX_TOKEN_FILE_BYTES = 64000000 };
 
 // The list asked for, borrowed; NULL and an error when there is none.
 static const json_t *pick_list(const json_t *root, const char *path, int sample,
@@ -58,7 +58,7 @@ bool janus_tokens_load(const char *path, int sample, int32_t **tokens, int *n_to
                        JanusError *error) {
   *tokens = NULL;
   *n_tokens = 0;
-  json_t *root = json_open(path, MAX_TOKEN_FILE_BYTES, error);
+  json_t *root = json_open_any(path, MAX_TOKEN_FILE_BYTES, error);
   const json_t *list = root ? pick_list(root, path, sample, error) : NULL;
   const size_t n = json_array_size(list);
   int32_t *values = list ? calloc(n ? n : 1, sizeof *values) : NULL;

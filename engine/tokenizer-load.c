@@ -40,11 +40,13 @@ static bool load_added(const Loader *l, const json_t *entry) {
   AddedTokens *added = &l->tokenizer->added;
   const char *text = json_string_value(json_object_get(entry, "content"));
   const json_t *id = json_object_get(entry, "id");
-  if (!text || !*text || !json_is_integer(id) || json_integer_value(id) < 0 ||
-      json_integer_value(id) > MAX_ID)
+  if (!text || !*text || strlen(text) != json_string_length(json_object_get(entry, "content")) ||
+      !json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > MAX_ID)
     return janus_fail(l->error, JANUS_ERROR_FORMAT,
-                      "%s: added_tokens[%zu]: expected a content and an id of 0 to %d",
-                      l->tokenizer->path, added->n, MAX_ID);
+                      "%s: added_tokens[%zu]: expected a content without NUL and an id of 0 to %d, "
+                      "found %s and %lld",
+                      l->tokenizer->path, added->n, MAX_ID, text ? text : "no content",
+                      json_is_integer(id) ? json_integer_value(id) : -1LL);
   if (json_is_true(json_object_get(entry, "single_word")))
     return refuse(l, text, "an added token without single_word", "one with it");
   AddedToken *token = &added->tokens[added->n];
@@ -83,27 +85,31 @@ static bool load_added_tokens(const Loader *l) {
 
 // --- stages -------------------------------------------------------------------------------------
 
-static bool add_stage(const Loader *l, const char *pattern, bool is_literal) {
-  return splitter_add(&l->tokenizer->splitter, pattern, strlen(pattern), is_literal,
-                      l->tokenizer->path, l->error);
+static bool add_stage(const Loader *l, const char *pattern, size_t n_bytes, bool is_literal) {
+  return splitter_add(&l->tokenizer->splitter, pattern, n_bytes, is_literal, l->tokenizer->path,
+                      l->error);
+}
+
+static bool add_pattern(const Loader *l, const char *pattern) {
+  return add_stage(l, pattern, strlen(pattern), false);
 }
 
 static bool load_split(const Loader *l, const json_t *stage) {
   const json_t *pattern = json_object_get(stage, "pattern");
-  const char *regex = json_string_value(json_object_get(pattern, "Regex"));
-  const char *literal = json_string_value(json_object_get(pattern, "String"));
+  const json_t *regex = json_object_get(pattern, "Regex");
+  const json_t *text = json_is_string(regex) ? regex : json_object_get(pattern, "String");
   const char *behavior = json_string_value(json_object_get(stage, "behavior"));
   if (!behavior || strcmp(behavior, "Isolated") != 0)
     return refuse(l, "pre_tokenizer: Split: behavior", "Isolated", behavior ? behavior : "none");
-  if (!regex && !literal)
+  if (json_string_length(text) == 0)
     return refuse(l, "pre_tokenizer: Split: pattern", "a Regex or a String", "neither");
-  return add_stage(l, regex ? regex : literal, !regex);
+  return add_stage(l, json_string_value(text), json_string_length(text), text != regex);
 }
 
 static bool load_digits(const Loader *l, const json_t *stage) {
   // Rust's char::is_numeric: Nd, Nl and No.
   const bool is_individual = json_is_true(json_object_get(stage, "individual_digits"));
-  return add_stage(l, is_individual ? "\\p{N}" : "\\p{N}+", false);
+  return add_pattern(l, is_individual ? "\\p{N}" : "\\p{N}+");
 }
 
 static bool load_byte_level(const Loader *l, const json_t *stage) {
@@ -114,7 +120,7 @@ static bool load_byte_level(const Loader *l, const json_t *stage) {
   // Both are true where they are not written.
   if (!json_is_false(prefix))
     return refuse(l, "pre_tokenizer: ByteLevel: add_prefix_space", "false", "true");
-  return json_is_false(use_regex) || add_stage(l, gpt2, false);
+  return json_is_false(use_regex) || add_pattern(l, gpt2);
 }
 
 static bool load_stage(const Loader *l, const json_t *stage, bool is_last) {
@@ -161,19 +167,72 @@ static int32_t id_of(const Loader *l, const char *text, size_t n_bytes) {
   return id ? (int32_t)json_integer_value(id) : -1;
 }
 
+static bool fail_id(const Loader *l, const char *text, const json_t *id) {
+  if (json_is_integer(id))
+    return janus_fail(l->error, JANUS_ERROR_FORMAT,
+                      "%s: model.vocab: %s: expected an id of 0 to %d, found %lld",
+                      l->tokenizer->path, text, MAX_ID, (long long)json_integer_value(id));
+  return janus_fail(l->error, JANUS_ERROR_FORMAT,
+                    "%s: model.vocab: %s: expected an id of 0 to %d, found %s", l->tokenizer->path,
+                    text, MAX_ID, json_kind(id));
+}
+
 static bool check_vocab(Loader *l) {
   const char *text;
   json_t *id;
   json_object_foreach((json_t *)l->vocab, text, id) {
     const json_int_t value = json_is_integer(id) ? json_integer_value(id) : -1;
     if (value < 0 || value > MAX_ID)
-      return janus_fail(
-          l->error, JANUS_ERROR_FORMAT, "%s: model.vocab: %s: expected an id of 0 to %d, found %s",
-          l->tokenizer->path, text, MAX_ID, json_is_integer(id) ? "another" : json_kind(id));
+      return fail_id(l, text, id);
     if (value > l->tokenizer->max_id)
       l->tokenizer->max_id = (int32_t)value;
   }
   return true;
+}
+
+// Notes whose id this is. Two texts with one id would make merges go in circles.
+static bool claim(const Loader *l, const char **owners, const char *text, int32_t id) {
+  if (!owners[id] || strcmp(owners[id], text) == 0) {
+    owners[id] = text;
+    return true;
+  }
+  return janus_fail(l->error, JANUS_ERROR_FORMAT,
+                    "%s: token %s: expected an id of its own, found %d, which is that of %s",
+                    l->tokenizer->path, text, (int)id, owners[id]);
+}
+
+static bool claim_all(const Loader *l, const char **owners) {
+  const AddedTokens *added = &l->tokenizer->added;
+  const char *text;
+  json_t *id;
+  json_object_foreach((json_t *)l->vocab, text, id) {
+    if (!claim(l, owners, text, (int32_t)json_integer_value(id)))
+      return false;
+  }
+  for (size_t i = 0; i < added->n; i++) {
+    const AddedToken *token = &added->tokens[i];
+    const json_t *other = json_object_getn(l->vocab, token->text, token->n_bytes);
+    const AddedToken *next = i + 1 < added->n ? token + 1 : token;
+    const int32_t wrong = next->n_bytes == token->n_bytes && strcmp(next->text, token->text) == 0
+                              ? next->id
+                              : token->id;
+    if (wrong != token->id || (other && json_integer_value(other) != token->id))
+      return janus_fail(l->error, JANUS_ERROR_FORMAT,
+                        "%s: token %s: expected one id, found %d and %lld", l->tokenizer->path,
+                        token->text, (int)token->id,
+                        wrong != token->id ? wrong : (long long)json_integer_value(other));
+    if (!claim(l, owners, token->text, token->id))
+      return false;
+  }
+  return true;
+}
+
+// Every token has one id and every id one token.
+static bool check_ids(const Loader *l) {
+  const char **owners = calloc((size_t)l->tokenizer->max_id + 1, sizeof *owners);
+  const bool ok = owners ? claim_all(l, owners) : no_memory(l);
+  free(owners);
+  return ok;
 }
 
 // GPT-2's alphabet: printable Latin-1 stands for itself, the other bytes for U+0100 and on.
@@ -206,7 +265,7 @@ static bool add_merge(Loader *l, size_t rank, const char *left, size_t n_left, c
   memcpy(l->joined + n_left, right, n_right);
   const int32_t left_id = id_of(l, left, n_left), right_id = id_of(l, right, n_right);
   const int32_t id = id_of(l, l->joined, n_left + n_right);
-  if (left_id < 0 || right_id < 0 || id < 0)
+  if (left_id < 0 || right_id < 0 || id < 0 || n_left == 0 || n_right == 0)
     return fail_merge(l, rank, "expected two tokens whose joined text is a token too");
   bpe_add_merge(&l->tokenizer->bpe, left_id, right_id, (int32_t)rank, id);
   return true;
@@ -256,7 +315,7 @@ static bool load_model(Loader *l) {
                       "%s: model: expected an object vocab and a list merges, found %s and %s",
                       l->tokenizer->path, json_kind(l->vocab), json_kind(merges));
   const size_t n = json_array_size(merges);
-  if (!check_vocab(l))
+  if (!check_vocab(l) || !check_ids(l))
     return false;
   if (!bpe_reserve(&l->tokenizer->bpe, n))
     return no_memory(l);

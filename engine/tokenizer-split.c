@@ -39,7 +39,8 @@ static bool equals(const char *pattern, size_t n, const char *text) {
   return n == strlen(text) && memcmp(pattern, text, n) == 0;
 }
 
-// `$` is the end of a line in Ruby syntax: MULTILINE here, with lines ending in LF alone.
+// `$` is the end of a line in Ruby syntax: MULTILINE here, with lines ending in LF alone. \\C would
+// cut characters apart.
 static pcre2_code *compile(const char *pattern, size_t n, bool is_literal, const char *path,
                            JanusError *error) {
   int number = 0;
@@ -48,7 +49,8 @@ static pcre2_code *compile(const char *pattern, size_t n, bool is_literal, const
   if (context)
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
   const uint32_t options =
-      PCRE2_UTF | PCRE2_NO_UTF_CHECK | (is_literal ? PCRE2_LITERAL : PCRE2_UCP | PCRE2_MULTILINE);
+      PCRE2_UTF | PCRE2_NO_UTF_CHECK |
+      (is_literal ? PCRE2_LITERAL : PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C);
   pcre2_code *code =
       context ? pcre2_compile((PCRE2_SPTR)pattern, n, options, &number, &place, context) : NULL;
   pcre2_compile_context_free(context);
