@@ -323,6 +323,7 @@ static void limner_controls_class_init(LimnerControlsClass *klass) {
 
 static void limner_controls_init(LimnerControls *self) {
   gtk_widget_init_template(GTK_WIDGET(self));
+  limner_prompt_set_label(self->prompt, GTK_WIDGET(self->prompt_label));
   self->surprise_seed = limner_random_seed();
   set_prompts(self, NULL);
   on_input_changed(self);

@@ -256,6 +256,8 @@ static void limner_drop_zone_class_init(LimnerDropZoneClass *klass) {
 
 static void limner_drop_zone_init(LimnerDropZone *self) {
   gtk_widget_init_template(GTK_WIDGET(self));
+  // its own label says what the one above says, and the picture's name
+  gtk_accessible_reset_relation(GTK_ACCESSIBLE(self->frame), GTK_ACCESSIBLE_RELATION_LABELLED_BY);
   accept_drops(self);
   update(self);
 }

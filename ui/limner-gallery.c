@@ -207,6 +207,9 @@ static void on_bind_item(GtkSignalListItemFactory *factory, GtkListItem *item) {
   limner_canvas_set_sample(LIMNER_CANVAS(canvas), sample);
   gtk_widget_set_tooltip_text(canvas, limner_sample_get_request(sample)->prompt);
   gtk_accessible_update_property(GTK_ACCESSIBLE(canvas), GTK_ACCESSIBLE_PROPERTY_LABEL, words, -1);
+  GtkWidget *cell = gtk_widget_get_parent(canvas); // which takes the focus
+  if (cell)
+    gtk_accessible_update_property(GTK_ACCESSIBLE(cell), GTK_ACCESSIBLE_PROPERTY_LABEL, words, -1);
 }
 
 // --- the object ----------------------------------------------------------------------------------

@@ -93,6 +93,8 @@ void limner_large_view_set_sample(LimnerLargeView *self, LimnerSample *sample) {
   adw_window_title_set_title(self->title, *prompt ? prompt : _("No prompt"));
   adw_window_title_set_subtitle(self->title, made);
   gtk_picture_set_alternative_text(self->picture, words);
+  gtk_accessible_update_property(GTK_ACCESSIBLE(self->stack), GTK_ACCESSIBLE_PROPERTY_LABEL, words,
+                                 -1);
 }
 
 LimnerSample *limner_large_view_get_sample(LimnerLargeView *self) {
@@ -137,6 +139,8 @@ static void limner_large_view_class_init(LimnerLargeViewClass *klass) {
 
 static void limner_large_view_init(LimnerLargeView *self) {
   gtk_widget_init_template(GTK_WIDGET(self));
+  gtk_accessible_update_property(GTK_ACCESSIBLE(self->stack), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                 _("No picture"), -1);
   self->sample_signals = g_signal_group_new(LIMNER_TYPE_SAMPLE);
   g_signal_group_connect_swapped(self->sample_signals, "notify::picture",
                                  G_CALLBACK(update_picture), self);

@@ -139,6 +139,11 @@ static void on_text_changed(LimnerPrompt *self) {
   g_signal_emit(self, signals[CHANGED], 0);
 }
 
+void limner_prompt_set_label(LimnerPrompt *self, GtkWidget *label) {
+  gtk_accessible_update_relation(GTK_ACCESSIBLE(self->text_view),
+                                 GTK_ACCESSIBLE_RELATION_LABELLED_BY, label, NULL, -1);
+}
+
 static gboolean limner_prompt_grab_focus(GtkWidget *widget) {
   return gtk_widget_grab_focus(GTK_WIDGET(LIMNER_PROMPT(widget)->text_view));
 }

@@ -21,5 +21,7 @@ void limner_prompt_set_history(LimnerPrompt *self, const char *const *history);
 GStrv limner_prompt_dup_history(LimnerPrompt *self);
 // Adds the present text as the newest.
 void limner_prompt_remember(LimnerPrompt *self);
+// What names it to those who do not see it; `label` is borrowed and outlives it.
+void limner_prompt_set_label(LimnerPrompt *self, GtkWidget *label);
 
 #endif

@@ -366,8 +366,19 @@ static void limner_window_class_init(LimnerWindowClass *klass) {
   install_actions(GTK_WIDGET_CLASS(klass));
 }
 
+// GTK 4.8 leaves the button that closes an info bar without a name.
+static void name_close_button(GtkWidget *widget) {
+  if (GTK_IS_BUTTON(widget))
+    gtk_accessible_update_property(GTK_ACCESSIBLE(widget), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                   _("Close"), -1);
+  for (GtkWidget *child = gtk_widget_get_first_child(widget); child;
+       child = gtk_widget_get_next_sibling(child))
+    name_close_button(child);
+}
+
 static void limner_window_init(LimnerWindow *self) {
   gtk_widget_init_template(GTK_WIDGET(self));
+  name_close_button(GTK_WIDGET(self->message_bar));
   g_autoptr(GPropertyAction) controls =
       g_property_action_new("controls", self->flap, "reveal-flap");
   g_action_map_add_action(G_ACTION_MAP(self), G_ACTION(controls));
