@@ -118,3 +118,8 @@ gboolean limner_file_is_whole(GBytes *file) {
     return read_number(b.at + 2, 4, FALSE) <= b.n;
   return TRUE;
 }
+
+gboolean limner_file_is_source(GBytes *file) {
+  const Bytes b = bytes_of(file);
+  return has(b, 0, "/*", 2) || has(b, 0, "#define ", 8);
+}

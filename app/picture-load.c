@@ -3,52 +3,119 @@
 // upright and laid on white.
 #include "app/picture-load.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <gdk-pixbuf/gdk-pixbuf.h>
 #include <lcms2.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define MAX_PIXELS (200 * 1000 * 1000)
 #define MAX_FILE_BYTES ((gsize)1 << 30)
 #define CHUNK_BYTES ((gsize)1 << 16)
+enum {
+  MAX_SIDE_PX = 1000 * 1000,       // as libpng has it; resizing takes memory by the longer side
+  OPEN_PATIENCE_MS = 3 * 1000,     // with a pipe that nobody has opened for writing
+  SILENCE_PATIENCE_MS = 30 * 1000, // with one that somebody has
+};
 
 // --- files ---------------------------------------------------------------------------------------
 
-static GBytes *read_all(GInputStream *stream, const char *path, GError **error) {
-  g_autoptr(GByteArray) bytes = g_byte_array_new();
-  g_autofree guint8 *buffer = g_malloc(CHUNK_BYTES);
-  gsize n_read = 0;
-  do {
-    if (!g_input_stream_read_all(stream, buffer, CHUNK_BYTES, &n_read, NULL, error)) {
-      g_prefix_error(error, "%s: expected a picture, found a file that cannot be read: ", path);
-      return NULL;
-    }
-    if (bytes->len + n_read > MAX_FILE_BYTES) {
-      g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
-                  "%s: expected a picture, found a file of more than a gigabyte", path);
-      return NULL;
-    }
-    g_byte_array_append(bytes, buffer, (guint)n_read);
-  } while (n_read == CHUNK_BYTES);
-  return g_byte_array_free_to_bytes(g_steal_pointer(&bytes));
+// A file being read into memory.
+typedef struct Source {
+  const char *path;
+  int fd;
+  gboolean is_pipe;
+  guint8 *data; // owned
+  gsize n_bytes, capacity_bytes;
+} Source;
+
+// "PATH: expected a picture, found ...".
+static gboolean refuse(const char *path, int code, const char *found, GError **error) {
+  g_set_error(error, G_IO_ERROR, code, "%s: expected a picture, found %s", path, found);
+  return FALSE;
+}
+
+static gboolean refuse_errno(const char *path, GError **error) {
+  const int code = errno;
+  g_autofree char *other = g_strdup_printf("a file that cannot be read: %s", g_strerror(code));
+  const char *found = code == ENOENT || code == ENOTDIR ? "no such file"
+                      : code == EACCES || code == EPERM ? "a file that may not be read"
+                                                        : other;
+  return refuse(path, (int)g_io_error_from_errno(code), found, error);
+}
+
+// A pipe without a writer must not stop the opening: nobody may ever come.
+static gboolean open_source(Source *source, GError **error) {
+  source->fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  struct stat status;
+  if (source->fd < 0 || fstat(source->fd, &status) != 0)
+    return refuse_errno(source->path, error);
+  if (S_ISDIR(status.st_mode))
+    return refuse(source->path, G_IO_ERROR_IS_DIRECTORY, "a folder", error);
+  source->is_pipe = S_ISFIFO(status.st_mode);
+  if (!source->is_pipe && !S_ISREG(status.st_mode))
+    return refuse(source->path, G_IO_ERROR_NOT_REGULAR_FILE, "a device", error);
+  if (status.st_size > (off_t)MAX_FILE_BYTES)
+    return refuse(source->path, G_IO_ERROR_FAILED, "a file of more than a gigabyte", error);
+  return TRUE;
+}
+
+static gboolean make_room(Source *source, GError **error) {
+  if (source->capacity_bytes - source->n_bytes >= CHUNK_BYTES)
+    return TRUE;
+  const gsize capacity_bytes = 2 * source->capacity_bytes + CHUNK_BYTES;
+  guint8 *data = g_try_realloc(source->data, capacity_bytes);
+  if (!data)
+    return refuse(source->path, G_IO_ERROR_FAILED, "more than there is memory for", error);
+  source->data = data;
+  source->capacity_bytes = capacity_bytes;
+  return TRUE;
+}
+
+// FALSE when nothing happens to a pipe for so long.
+static gboolean wait_for_pipe(const Source *source, int patience_ms, const char *found,
+                              GError **error) {
+  struct pollfd pipe = {.fd = source->fd, .events = POLLIN};
+  const int n_ready = poll(&pipe, 1, patience_ms);
+  if (n_ready == 0)
+    return refuse(source->path, G_IO_ERROR_TIMED_OUT, found, error);
+  return n_ready > 0 || errno == EINTR || refuse_errno(source->path, error);
+}
+
+static gboolean read_all(Source *source, GError **error) {
+  gboolean has_writer = !source->is_pipe;
+  while (make_room(source, error)) {
+    const gssize n = read(source->fd, source->data + source->n_bytes, CHUNK_BYTES);
+    if (n == 0 && has_writer)
+      return TRUE;
+    has_writer = TRUE;
+    gboolean ok = TRUE;
+    if (n == 0)
+      ok = wait_for_pipe(source, OPEN_PATIENCE_MS, "a pipe that nobody writes to", error);
+    else if (n < 0 && errno == EAGAIN)
+      ok = wait_for_pipe(source, SILENCE_PATIENCE_MS, "a pipe that says nothing more", error);
+    else if (n < 0 && errno != EINTR)
+      ok = refuse_errno(source->path, error);
+    source->n_bytes += n > 0 ? (gsize)n : 0;
+    if (ok && source->n_bytes > MAX_FILE_BYTES)
+      ok = refuse(source->path, G_IO_ERROR_FAILED, "a file of more than a gigabyte", error);
+    if (!ok)
+      return FALSE;
+  }
+  return FALSE;
 }
 
 GBytes *limner_file_load(const char *path, GError **error) {
-  if (g_file_test(path, G_FILE_TEST_IS_DIR)) {
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_IS_DIRECTORY,
-                "%s: expected a picture, found a folder", path);
-    return NULL;
-  }
-  g_autoptr(GFile) file = g_file_new_for_path(path);
-  g_autoptr(GError) reason = NULL;
-  g_autoptr(GFileInputStream) stream = g_file_read(file, NULL, &reason);
-  if (stream)
-    return read_all(G_INPUT_STREAM(stream), path, error);
-  if (g_error_matches(reason, G_IO_ERROR, G_IO_ERROR_NOT_FOUND))
-    g_set_error(error, reason->domain, reason->code, "%s: expected a picture, found no such file",
-                path);
-  else
-    g_set_error(error, reason->domain, reason->code, "%s: expected a picture: %s", path,
-                reason->message);
+  Source source = {.path = path};
+  const gboolean ok = open_source(&source, error) && read_all(&source, error);
+  if (source.fd >= 0)
+    close(source.fd);
+  if (ok)
+    return g_bytes_new_take(source.data, source.n_bytes);
+  g_free(source.data);
   return NULL;
 }
 
@@ -56,15 +123,25 @@ GBytes *limner_file_load(const char *path, GError **error) {
 
 typedef struct Size {
   gint64 width_px, height_px;
-  gboolean is_too_large;
+  gboolean is_known;
+  gboolean is_enough;  // nothing but the size is wanted
+  gboolean is_refused; // no memory is taken for it
 } Size;
 
+static gboolean is_size_allowed(gint64 width_px, gint64 height_px) {
+  return width_px > 0 && height_px > 0 && MAX(width_px, height_px) <= MAX_SIDE_PX &&
+         width_px * height_px <= MAX_PIXELS;
+}
+
 static void on_size(GdkPixbufLoader *loader, int width_px, int height_px, Size *size) {
-  size->width_px = width_px;
-  size->height_px = height_px;
-  size->is_too_large = size->width_px * size->height_px > MAX_PIXELS;
-  if (size->is_too_large)
-    gdk_pixbuf_loader_set_size(loader, 0, 0); // no memory for it; the loaders then give up
+  if (!size->is_known) {
+    size->width_px = width_px;
+    size->height_px = height_px;
+  }
+  size->is_known = TRUE;
+  size->is_refused |= size->is_enough || !is_size_allowed(width_px, height_px);
+  if (size->is_refused)
+    gdk_pixbuf_loader_set_size(loader, 0, 0); // the loaders then give up, or make one pixel
 }
 
 // Feeds the file; the loader is closed in any case.
@@ -72,29 +149,54 @@ static gboolean feed(GdkPixbufLoader *loader, const Size *size, GBytes *file, GE
   gsize n_bytes = 0;
   const guint8 *data = g_bytes_get_data(file, &n_bytes);
   gboolean ok = TRUE;
-  for (gsize at = 0; ok && at < n_bytes && !size->is_too_large; at += CHUNK_BYTES)
+  for (gsize at = 0; ok && at < n_bytes && !size->is_refused; at += CHUNK_BYTES)
     ok = gdk_pixbuf_loader_write(loader, data + at, MIN(CHUNK_BYTES, n_bytes - at), error);
-  if (ok && !size->is_too_large)
-    return gdk_pixbuf_loader_close(loader, error);
+  if (ok && !size->is_refused) // a short file is decoded in here
+    return gdk_pixbuf_loader_close(loader, error) && !size->is_refused;
   gdk_pixbuf_loader_close(loader, NULL);
   return FALSE;
+}
+
+gboolean limner_file_find_size(GBytes *file, gint64 *width_px, gint64 *height_px) {
+  g_autoptr(GdkPixbufLoader) loader = gdk_pixbuf_loader_new();
+  Size size = {.is_enough = TRUE};
+  g_signal_connect(loader, "size-prepared", G_CALLBACK(on_size), &size);
+  if (limner_file_is_source(file))
+    gdk_pixbuf_loader_close(loader, NULL);
+  else
+    feed(loader, &size, file, NULL);
+  *width_px = size.width_px;
+  *height_px = size.height_px;
+  return size.is_known && size.width_px > 0 && size.height_px > 0;
+}
+
+// What is wrong with a size, beginning with what is right.
+static void explain_size(const char *name, const Size *size, GError **error) {
+  const gboolean is_empty = size->width_px < 1 || size->height_px < 1;
+  const gboolean is_long = MAX(size->width_px, size->height_px) > MAX_SIDE_PX;
+  g_autofree char *expected = is_empty ? g_strdup("at least 1 x 1 pixels")
+                              : is_long
+                                  ? g_strdup_printf("at most %d pixels a side", MAX_SIDE_PX)
+                                  : g_strdup_printf("at most %d megapixels", MAX_PIXELS / 1000000);
+  g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
+              "%s: expected a picture of %s, found %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
+              " pixels",
+              name, expected, size->width_px, size->height_px);
 }
 
 // The one sentence about a file that gives no picture.
 static void explain(const char *name, const Size *size, GBytes *file, const GError *reason,
                     GError **error) {
-  if (g_bytes_get_size(file) == 0)
+  if (size->is_refused)
+    explain_size(name, size, error);
+  else if (g_bytes_get_size(file) == 0)
     g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
                 "%s: expected a picture, found an empty file", name);
-  else if (size->is_too_large)
-    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
-                "%s: expected a picture of at most %d megapixels, found %" G_GINT64_FORMAT
-                " x %" G_GINT64_FORMAT " pixels",
-                name, MAX_PIXELS / 1000000, size->width_px, size->height_px);
   else if (!limner_file_is_whole(file))
     g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
                 "%s: expected a whole picture, found one that breaks off", name);
-  else if (g_error_matches(reason, GDK_PIXBUF_ERROR, GDK_PIXBUF_ERROR_UNKNOWN_TYPE))
+  else if (limner_file_is_source(file) ||
+           g_error_matches(reason, GDK_PIXBUF_ERROR, GDK_PIXBUF_ERROR_UNKNOWN_TYPE))
     g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
                 "%s: expected a picture (PNG, JPEG, WebP, TIFF, AVIF, ...), found something else",
                 name);
@@ -109,10 +211,13 @@ static GdkPixbuf *decode(GBytes *file, const char *name, GError **error) {
   g_autoptr(GError) reason = NULL;
   Size size = {0};
   g_signal_connect(loader, "size-prepared", G_CALLBACK(on_size), &size);
-  const gboolean ok = feed(loader, &size, file, &reason);
+  const gboolean is_source = limner_file_is_source(file);
+  const gboolean ok = !is_source && feed(loader, &size, file, &reason);
   GdkPixbuf *pixbuf = ok ? gdk_pixbuf_loader_get_pixbuf(loader) : NULL;
   if (pixbuf && limner_file_is_whole(file))
     return g_object_ref(pixbuf);
+  if (is_source)
+    gdk_pixbuf_loader_close(loader, NULL);
   explain(name, &size, file, reason, error);
   return NULL;
 }
@@ -183,6 +288,7 @@ static void flatten_row(const guint8 *row, int width_px, int n_channels, guint8 
       rgb[c] = (guint8)((row[c] * row[3] + 255 * (255 - row[3]) + 127) / 255);
 }
 
+// NULL where there is no memory for it.
 static LimnerPicture *flatten(GdkPixbuf *pixbuf, const Colours *colours) {
   const int width_px = gdk_pixbuf_get_width(pixbuf), height_px = gdk_pixbuf_get_height(pixbuf);
   const int n_channels = gdk_pixbuf_get_n_channels(pixbuf);
@@ -190,7 +296,9 @@ static LimnerPicture *flatten(GdkPixbuf *pixbuf, const Colours *colours) {
   const gsize n_bytes = (gsize)width_px * (gsize)height_px * 3;
   const guint8 *pixels = gdk_pixbuf_read_pixels(pixbuf);
   g_autofree guint8 *row = g_malloc(row_bytes);
-  guint8 *rgb = g_malloc(n_bytes);
+  guint8 *rgb = g_try_malloc(n_bytes);
+  if (!rgb)
+    return NULL;
   for (int y = 0; y < height_px; y++) {
     memcpy(row, pixels + (gsize)y * (gsize)gdk_pixbuf_get_rowstride(pixbuf), row_bytes);
     convert_row(colours, row, width_px, n_channels);
@@ -213,9 +321,14 @@ LimnerPicture *limner_picture_decode(GBytes *file, const char *name, GError **er
     const char digit[2] = {(char)('0' + orientation), 0};
     gdk_pixbuf_set_option(pixbuf, "orientation", digit); // stays as it is when the loader set it
   }
-  g_autoptr(GdkPixbuf) upright = gdk_pixbuf_apply_embedded_orientation(pixbuf);
-  LimnerPicture *picture = flatten(upright, &colours);
+  GdkPixbuf *upright = gdk_pixbuf_apply_embedded_orientation(pixbuf);
+  g_clear_object(&pixbuf); // the larger ones take a gigabyte
+  LimnerPicture *picture = upright ? flatten(upright, &colours) : NULL;
+  g_clear_object(&upright);
   if (colours.transform)
     cmsDeleteTransform(colours.transform);
+  if (!picture)
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
+                "%s: expected a picture that fits into memory, found a larger one", name);
   return picture;
 }

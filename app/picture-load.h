@@ -5,8 +5,14 @@
 
 #include "app/picture.h"
 
-// The bytes of a file or pipe. One sentence in `error`, also for more than a gigabyte. Blocks.
+// The bytes of a file or pipe. One sentence in `error`, also for more than a gigabyte, a device, a
+// pipe that nobody opens for writing within seconds and one that is silent for half a minute.
+// Blocks for no longer than that.
 GBytes *limner_file_load(const char *path, GError **error);
+
+// The size that a picture file states, before EXIF turns it; nothing of it is decoded but the
+// header. FALSE when it states none. Blocks a little; any thread.
+gboolean limner_file_find_size(GBytes *file, gint64 *width_px, gint64 *height_px);
 
 // Decodes a file as limner_input_new_from_bytes() promises. Blocks; any thread.
 LimnerPicture *limner_picture_decode(GBytes *file, const char *name, GError **error);
@@ -19,5 +25,8 @@ gboolean limner_file_is_tiff(GBytes *file);
 // FALSE when a PNG, JPEG, WebP or BMP file ends before its picture does, which GdkPixbuf's loaders
 // pass over; TRUE for whatever else.
 gboolean limner_file_is_whole(GBytes *file);
+// Whether it is written in C (XPM, XBM): GdkPixbuf takes memory for those before it tells their
+// size, and nobody keeps photographs in them.
+gboolean limner_file_is_source(GBytes *file);
 
 #endif

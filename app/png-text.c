@@ -11,7 +11,7 @@ enum {
   CHUNK_HEAD = 8,                  // length and type
   CHUNK_FRAME = CHUNK_HEAD + 4,    // and the CRC after the data
   IHDR_END = 8 + CHUNK_FRAME + 13, // of the first chunk of every file
-  MAX_TEXT_BYTES = 1 << 24,        // of a text that is packed in a file
+  MAX_TEXT_BYTES = 1 << 24,        // of a text in a file, packed or not
 };
 
 static guint32 crc_of(const guint8 *bytes, gsize n_bytes) {
@@ -138,14 +138,17 @@ static char *dup_packed(Span text, gboolean is_latin1) {
   return dup_utf8((Span){bytes->data, bytes->data + bytes->len}, is_latin1);
 }
 
-// The text of one chunk's data when it has the keyword; else NULL.
+// The text of one chunk when it has the keyword and its sum is right; else NULL.
 static char *dup_text(const guint8 *type, Span data, const char *keyword) {
+  const guint8 *end = data.end;
   const gboolean is_plain = memcmp(type, "tEXt", 4) == 0;
   const gboolean is_packed = memcmp(type, "zTXt", 4) == 0;
   const gboolean is_utf8 = memcmp(type, "iTXt", 4) == 0;
   if (!is_plain && !is_packed && !is_utf8)
     return NULL;
-  if (g_strcmp0(take_string(&data), keyword) != 0)
+  if (data.end - data.at > MAX_TEXT_BYTES || g_strcmp0(take_string(&data), keyword) != 0)
+    return NULL;
+  if (crc_of(type, (gsize)(end - type)) != read_u32(end))
     return NULL;
   if (is_plain)
     return dup_utf8(data, TRUE);

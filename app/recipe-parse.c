@@ -128,9 +128,11 @@ LimnerRecipe *limner_recipe_parse(const char *json, GError **error) {
   json_t *object = json_loads(json, JSON_REJECT_DUPLICATES, &where);
   Reader reader = {.object = object};
   LimnerRecipe *recipe = json_is_object(object) ? read_recipe(&reader) : NULL;
-  if (!object)
-    reader.complaint = g_strdup_printf("the recipe: expected JSON, found: %s", where.text);
-  else if (!recipe)
+  if (!object) { // the reason cites the file
+    g_autofree char *found = limner_recipe_dup_harmless(where.text, FALSE);
+    reader.complaint = g_strdup_printf("the recipe: expected JSON, found: %s", found);
+  }
+  if (object && !recipe)
     reader.complaint = g_strdup("the recipe: expected a JSON object, found something else");
   json_decref(object);
   if (!reader.complaint)

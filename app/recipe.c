@@ -180,16 +180,39 @@ char *limner_recipe_dup_json(const LimnerRecipe *recipe) {
 
 // --- files ---------------------------------------------------------------------------------------
 
-gboolean limner_recipe_read_chunks(const char *path, char **json, char **parameters,
+gboolean limner_recipe_find_chunks(GBytes *file, const char *name, char **json, char **parameters,
                                    GError **error) {
   *json = *parameters = NULL;
-  g_autoptr(GBytes) file = limner_file_load(path, error);
-  if (!file)
-    return FALSE;
   if (limner_png_text_find(file, "limner", json) &&
       limner_png_text_find(file, "parameters", parameters))
     return TRUE;
   g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
-              "%s: expected a PNG picture, found something else", path);
+              "%s: expected a PNG picture, found something else", name);
   return FALSE;
+}
+
+gboolean limner_recipe_read_chunks(const char *path, char **json, char **parameters,
+                                   GError **error) {
+  *json = *parameters = NULL;
+  g_autoptr(GBytes) file = limner_file_load(path, error);
+  return file && limner_recipe_find_chunks(file, path, json, parameters, error);
+}
+
+// --- other people's texts ------------------------------------------------------------------------
+
+// Control characters (an escape sequence begins with one, also with one of U+0080 to U+009F), and
+// those that turn the direction of what follows.
+static gboolean is_steering(gunichar c) {
+  return g_unichar_iscntrl(c) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+char *limner_recipe_dup_harmless(const char *text, gboolean keeps_lines) {
+  g_autofree char *valid = g_utf8_make_valid(text, -1);
+  GString *harmless = g_string_new(NULL);
+  for (const char *at = valid; *at; at = g_utf8_next_char(at)) {
+    const gunichar c = g_utf8_get_char(at);
+    const gboolean is_kept = !is_steering(c) || (keeps_lines && c == '\n');
+    g_string_append_unichar(harmless, is_kept ? c : ' ');
+  }
+  return g_string_free(harmless, FALSE);
 }

@@ -42,9 +42,16 @@ char *limner_recipe_dup_json(const LimnerRecipe *recipe);
 // out of range. Members that are not known are passed over.
 LimnerRecipe *limner_recipe_parse(const char *json, GError **error);
 
-// Reads a PNG's `limner` and `parameters` texts (owned; NULL where absent). FALSE when the file is
-// no readable PNG.
+// Finds a PNG file's `limner` and `parameters` texts (owned; NULL where absent). FALSE, with one
+// sentence that begins with `name`, when the file is no PNG.
+gboolean limner_recipe_find_chunks(GBytes *file, const char *name, char **json, char **parameters,
+                                   GError **error);
+// The same from a path.
 gboolean limner_recipe_read_chunks(const char *path, char **json, char **parameters,
                                    GError **error);
+
+// A copy of somebody else's text for a terminal or a message: valid UTF-8 with a space for each
+// character that steers, line ends included unless `keeps_lines`. Owned.
+char *limner_recipe_dup_harmless(const char *text, gboolean keeps_lines);
 
 #endif

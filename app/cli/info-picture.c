@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // limner-cli info FILE.png: what a saved picture carries.
 #include "app/cli/common.h"
+#include "app/picture-load.h"
 #include "app/recipe.h"
 
-#include <gdk-pixbuf/gdk-pixbuf.h>
 #include <stdio.h>
 
 typedef struct Found {
-  int width_px, height_px;
+  gint64 width_px, height_px;
   char *json, *parameters; // as the file has them, or NULL
   LimnerRecipe *recipe;    // of `json`
 } Found;
@@ -18,36 +18,43 @@ static void found_clear(Found *found) {
   limner_recipe_free(found->recipe);
 }
 
+static void say_nothing(const char *domain, GLogLevelFlags level, const char *message,
+                        gpointer data) {}
+
+// GdkPixbuf's loaders warn of broken files.
+static gboolean find_size(Found *found, GBytes *file) {
+  const GLogFunc before = g_log_set_default_handler(say_nothing, NULL);
+  const gboolean ok = limner_file_find_size(file, &found->width_px, &found->height_px);
+  g_log_set_default_handler(before, NULL);
+  return ok;
+}
+
 static gboolean find(Found *found, const char *path, GError **error) {
-  const gboolean is_picture =
-      gdk_pixbuf_get_file_info(path, &found->width_px, &found->height_px) != NULL;
+  g_autoptr(GBytes) file = limner_file_load(path, error);
+  if (!file)
+    return FALSE;
+  const gboolean is_picture = find_size(found, file);
   g_autoptr(GError) reason = NULL;
-  if (limner_recipe_read_chunks(path, &found->json, &found->parameters, &reason)) {
-    found->recipe = found->json ? limner_recipe_parse(found->json, error) : NULL;
-    if (found->recipe || !found->json)
-      return TRUE;
-    g_prefix_error(error, "%s: ", path);
+  if (!limner_recipe_find_chunks(file, path, &found->json, &found->parameters, &reason)) {
+    if (!is_picture)
+      g_propagate_error(error, g_steal_pointer(&reason));
+    return is_picture; // of another kind: it carries nothing
+  }
+  if (!is_picture) {
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
+                "%s: expected a PNG picture, found a damaged one", path);
     return FALSE;
   }
-  if (is_picture)
-    return TRUE; // of another kind: it carries nothing
-  g_propagate_error(error, g_steal_pointer(&reason));
-  return FALSE;
+  found->recipe = found->json ? limner_recipe_parse(found->json, error) : NULL;
+  if (found->json && !found->recipe)
+    g_prefix_error(error, "%s: ", path);
+  return found->recipe || !found->json;
 }
 
 // --- for people ----------------------------------------------------------------------------------
 
-// A file may be anyone's: nothing in it steers the terminal.
-static char *dup_harmless(const char *text) {
-  char *copy = g_utf8_make_valid(text, -1);
-  for (char *c = copy; *c; c++)
-    if (((guchar)*c < ' ' && *c != '\n') || *c == 0x7f)
-      *c = ' ';
-  return copy;
-}
-
 static void print_text(const char *name, const char *text) {
-  g_autofree char *harmless = dup_harmless(text);
+  g_autofree char *harmless = limner_recipe_dup_harmless(text, TRUE);
   printf("%s%s\n", name, harmless);
 }
 
@@ -74,7 +81,8 @@ static void print_request(const LimnerRecipe *recipe) {
 
 static void print_people(const char *path, const Found *found) {
   const LimnerRecipe *recipe = found->recipe;
-  printf("%s: %d x %d px\n", path, found->width_px, found->height_px);
+  printf("%s: %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT " px\n", path, found->width_px,
+         found->height_px);
   if (!recipe) {
     print_text("", found->parameters ? found->parameters : "carries no recipe");
     return;
@@ -96,8 +104,9 @@ static void print_json(const char *path, const Found *found) {
   g_autofree char *file = cli_json_text(path);
   g_autofree char *parameters = cli_json_text(found->parameters);
   g_autofree char *recipe = found->recipe ? limner_recipe_dup_json(found->recipe) : NULL;
-  printf("{\"file\": %s, \"width\": %d, \"height\": %d, \"parameters\": %s%s%s\n", file,
-         found->width_px, found->height_px, parameters, recipe ? ", " : "",
+  printf("{\"file\": %s, \"width\": %" G_GINT64_FORMAT ", \"height\": %" G_GINT64_FORMAT
+         ", \"parameters\": %s%s%s\n",
+         file, found->width_px, found->height_px, parameters, recipe ? ", " : "",
          recipe ? recipe + 1 : "}");
 }
 

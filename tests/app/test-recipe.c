@@ -292,8 +292,32 @@ static void test_refused(void) {
   g_autoptr(LimnerRecipe) least =
       limner_recipe_parse(HEAD TEXT "\"top_p\": 1, \"seed\": 1, \"tokens\": [], \"x\": {}}", NULL);
   g_assert_nonnull(least);
+  // What the reader of JSON cites from a file steers no terminal.
+  g_autoptr(GError) error = NULL;
+  g_assert_null(limner_recipe_parse("{\x1b[2J\xc2\x9b\n", &error));
+  g_test_message("%s", error->message);
+  g_assert_null(strpbrk(error->message, "\x1b\n"));
+  g_assert_null(strstr(error->message, "\xc2\x9b"));
   g_autofree char *deep = g_strnfill(1 << 20, '[');
   g_assert_null(limner_recipe_parse(deep, NULL));
+}
+
+static void test_harmless(void) {
+  static const struct {
+    const char *text, *expected;
+    gboolean keeps_lines;
+  } texts[] = {
+      {"a red\nhouse\t", "a red\nhouse ", TRUE},
+      {"a red\nhouse", "a red house", FALSE},
+      {"\x1b[2J\x7f\r\b", " [2J   ", TRUE},
+      {"\xc2\x9b[2J \xc3\xbc", " [2J \xc3\xbc", TRUE},
+      {"x\xe2\x80\xaey\xe2\x81\xa6z", "x y z", TRUE},
+      {"\xff", "\xef\xbf\xbd", TRUE},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
+    g_autofree char *found = limner_recipe_dup_harmless(texts[i].text, texts[i].keeps_lines);
+    g_assert_cmpstr(found, ==, texts[i].expected);
+  }
 }
 
 static void test_mutated(void) {
@@ -360,6 +384,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/recipe/other-files", test_other_files);
   g_test_add_func("/recipe/damaged-files", test_damaged_files);
   g_test_add_func("/recipe/refused", test_refused);
+  g_test_add_func("/recipe/harmless", test_harmless);
   g_test_add_func("/recipe/mutated", test_mutated);
   g_test_add_func("/recipe/job", test_job);
   return g_test_run();
