@@ -12,7 +12,7 @@ G_DECLARE_FINAL_TYPE(LimnerLargeView, limner_large_view, LIMNER, LARGE_VIEW, Gtk
 
 // Shows this sample and follows it while it grows; NULL empties the view.
 void limner_large_view_set_sample(LimnerLargeView *self, LimnerSample *sample);
-LimnerSample *limner_large_view_get_sample(LimnerLargeView *self); // borrowed, may be NULL
+LimnerSample *limner_large_view_get_sample(LimnerLargeView *self);    // borrowed, may be NULL
 AdwToastOverlay *limner_large_view_get_toasts(LimnerLargeView *self); // borrowed
 
 #endif
