@@ -119,6 +119,25 @@ gboolean limner_file_is_whole(GBytes *file) {
   return TRUE;
 }
 
+gboolean limner_file_find_webp_size(GBytes *file, gint64 *width_px, gint64 *height_px) {
+  const Bytes b = bytes_of(file);
+  if (!is_webp(b) || b.n < 30)
+    return FALSE;
+  const guint8 *data = b.at + 20; // of the first chunk
+  if (has(b, 12, "VP8X", 4)) {
+    *width_px = 1 + (gint64)read_number(data + 4, 3, FALSE);
+    *height_px = 1 + (gint64)read_number(data + 7, 3, FALSE);
+  } else if (has(b, 12, "VP8L", 4)) {
+    const guint32 sizes = read_number(data + 1, 4, FALSE);
+    *width_px = 1 + (gint64)(sizes & 0x3fff);
+    *height_px = 1 + (gint64)(sizes >> 14 & 0x3fff);
+  } else {
+    *width_px = (gint64)(read_number(data + 6, 2, FALSE) & 0x3fff);
+    *height_px = (gint64)(read_number(data + 8, 2, FALSE) & 0x3fff);
+  }
+  return TRUE;
+}
+
 gboolean limner_file_is_source(GBytes *file) {
   const Bytes b = bytes_of(file);
   return has(b, 0, "/*", 2) || has(b, 0, "#define ", 8);

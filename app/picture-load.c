@@ -133,19 +133,26 @@ static gboolean is_size_allowed(gint64 width_px, gint64 height_px) {
          width_px * height_px <= MAX_PIXELS;
 }
 
-static void on_size(GdkPixbufLoader *loader, int width_px, int height_px, Size *size) {
+static void take_size(Size *size, gint64 width_px, gint64 height_px) {
   if (!size->is_known) {
     size->width_px = width_px;
     size->height_px = height_px;
   }
   size->is_known = TRUE;
   size->is_refused |= size->is_enough || !is_size_allowed(width_px, height_px);
+}
+
+static void on_size(GdkPixbufLoader *loader, int width_px, int height_px, Size *size) {
+  take_size(size, width_px, height_px);
   if (size->is_refused)
     gdk_pixbuf_loader_set_size(loader, 0, 0); // the loaders then give up, or make one pixel
 }
 
 // Feeds the file; the loader is closed in any case.
-static gboolean feed(GdkPixbufLoader *loader, const Size *size, GBytes *file, GError **error) {
+static gboolean feed(GdkPixbufLoader *loader, Size *size, GBytes *file, GError **error) {
+  gint64 width_px = 0, height_px = 0;
+  if (limner_file_find_webp_size(file, &width_px, &height_px))
+    take_size(size, width_px, height_px);
   gsize n_bytes = 0;
   const guint8 *data = g_bytes_get_data(file, &n_bytes);
   gboolean ok = TRUE;

@@ -135,6 +135,8 @@ static char *dup_utf8(Span text, gboolean is_latin1) {
 
 static char *dup_packed(Span text, gboolean is_latin1) {
   g_autoptr(GByteArray) bytes = unpack(text);
+  if (bytes->len == 0)
+    return g_strdup("");
   return dup_utf8((Span){bytes->data, bytes->data + bytes->len}, is_latin1);
 }
 

@@ -49,13 +49,23 @@ JanusModel *cli_open_model(const CliCommon *common, const JanusModelInfo **info)
   return model;
 }
 
+// A file is written beside its place under a name that is seven bytes longer.
+static gboolean is_name_too_long(const char *folder, const char *path) {
+  g_autofree char *name = g_path_get_basename(path);
+  const long most = pathconf(folder, _PC_NAME_MAX);
+  return most > 0 && strlen(name) + 7 > (gsize)most;
+}
+
 gboolean cli_can_write(const char *option, const char *path) {
   g_autofree char *folder = g_path_get_dirname(path);
   const char *found = NULL;
   if (g_file_test(path, G_FILE_TEST_IS_DIR))
     found = "a folder of that name";
   else if (!g_file_test(folder, G_FILE_TEST_IS_DIR))
-    found = "no such folder";
+    found =
+        g_file_test(folder, G_FILE_TEST_EXISTS) ? "a file instead of the folder" : "no such folder";
+  else if (is_name_too_long(folder, path))
+    found = "a name that is too long";
   else if (g_access(folder, W_OK | X_OK) != 0)
     found = "a folder that cannot be written to";
   if (found)

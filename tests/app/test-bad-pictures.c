@@ -249,6 +249,32 @@ static void test_svg(void) {
   assert_refused(huge, "at most 200 megapixels, found 65000 x 65000 pixels");
 }
 
+// The loader for WebP takes memory for the size in the header before it tells it.
+static void test_webp(void) {
+  static const guint8 heads[][10] = {
+      {'V', 'P', '8', 'X', 10, 0, 0, 0, 0, 0}, // 0x10000 x 0x100ff in the bytes behind
+      {'V', 'P', '8', 'L', 14, 0, 0, 0, 0x2f, 0xff},
+      {'V', 'P', '8', ' ', 14, 0, 0, 0, 0, 0},
+  };
+  static const guint8 tails[][12] = {{0, 0, 0xff, 0xff, 0, 0xfe, 0, 1},
+                                     {0xff, 0xff, 0x0f},
+                                     {0, 0x9d, 1, 0x2a, 0xff, 0x3f, 0xff, 0x3f}};
+  static const char *const says[] = {"found 65536 x 65791", "found 16384 x 16384",
+                                     "found 16383 x 16383"};
+  const glong before = peak_kilobytes();
+  for (gsize i = 0; i < G_N_ELEMENTS(says); i++) {
+    GByteArray *bytes = g_byte_array_new();
+    append(bytes, "RIFF\x1a\0\0\0WEBP", 12);
+    append(bytes, (const char *)heads[i], 10);
+    append(bytes, (const char *)tails[i], 12);
+    g_autoptr(GBytes) file = g_byte_array_free_to_bytes(bytes);
+    gint64 width_px = 0, height_px = 0;
+    g_assert_true(limner_file_find_size(file, &width_px, &height_px));
+    assert_refused(file, says[i]);
+  }
+  g_assert_cmpint(peak_kilobytes() - before, <, 50000); // observed: 0
+}
+
 // Pictures written in C, for which memory would be taken before their size is told.
 static void test_source(void) {
   static const char *const files[] = {
@@ -508,6 +534,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/bad-pictures/extreme-shapes", test_extreme_shapes);
   g_test_add_func("/bad-pictures/refused-sizes", test_refused_sizes);
   g_test_add_func("/bad-pictures/svg", test_svg);
+  g_test_add_func("/bad-pictures/webp", test_webp);
   g_test_add_func("/bad-pictures/source", test_source);
   g_test_add_func("/bad-pictures/find-size", test_find_size);
   g_test_add_func("/bad-pictures/bombs", test_bombs);
