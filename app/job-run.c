@@ -249,6 +249,14 @@ static void on_cancelled(GCancellable *cancellable, gpointer session) {
   janus_session_cancel(session);
 }
 
+static gboolean fail_previews(int n_samples, gsize picture_bytes, JanusError *error) {
+  error->code = JANUS_ERROR_MEMORY;
+  g_snprintf(error->message, sizeof error->message,
+             "not enough memory: the previews of %d samples need %.2f GB", n_samples,
+             (double)n_samples * (double)picture_bytes / 1e9);
+  return FALSE;
+}
+
 static gboolean run_session(LimnerJob *job, JanusModel *model, JanusError *error) {
   const LimnerRequest *request = limner_job_get_request(job);
   const JanusModelInfo *info = janus_model_get_info(model);
@@ -260,7 +268,11 @@ static gboolean run_session(LimnerJob *job, JanusModel *model, JanusError *error
   const gsize n = (gsize)request->n_samples;
   Run run = {.job = job, .request = request, .info = info, .session = session};
   run.picture_bytes = (gsize)info->image_size_px * (gsize)info->image_size_px * 3;
-  run.shown = g_malloc(n * run.picture_bytes);
+  run.shown = g_try_malloc_n(n, run.picture_bytes);
+  if (!run.shown) {
+    janus_session_free(session);
+    return fail_previews(request->n_samples, run.picture_bytes, error);
+  }
   memset(run.shown, BLANK_LEVEL, n * run.picture_bytes);
   run.scratch = g_malloc(run.picture_bytes);
   run.n_fine = g_new0(guint, n);

@@ -112,6 +112,8 @@ typedef struct JanusModel JanusModel;
 
 // Opens a folder as the Hub serves it (config.json, safetensors, tokenizer.json, processor files)
 // and maps its weights. NULL and an error on failure. Any thread; takes well under a second.
+// The first call takes over SIGBUS for the mapped files: what was shortened meanwhile makes runs
+// and decodes fail with IO instead of ending the process.
 JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error);
 // Drops the caller's hold; sessions must be gone before.
 void janus_model_free(JanusModel *model);

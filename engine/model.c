@@ -2,6 +2,7 @@
 // Opening and releasing a model.
 #include "engine/config.h"
 #include "engine/error.h"
+#include "engine/file.h"
 #include "engine/model-parts.h"
 #include "engine/pad-prefix.h"
 #include "engine/preview.h"
@@ -154,6 +155,7 @@ static bool fill_info(JanusModel *model, const char *folder, JanusError *error) 
 JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error) {
   if (!check_options(options, error) || !check_folder(options->folder, error))
     return NULL;
+  file_guard_install();
   JanusModel *model = calloc(1, sizeof *model);
   if (!model) {
     janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for a model");

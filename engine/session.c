@@ -300,7 +300,7 @@ bool janus_session_run(JanusSession *session, JanusProgressFunc progress, void *
                        JanusError *error) {
   JanusProgress report;
   while (session->n_done < session->model->config.n_image_tokens) {
-    if (!advance(session, &report, error))
+    if (!advance(session, &report, error) || !janus_model_check_files(session->model, error))
       return false;
     if (progress && !progress(&report, user_data))
       return janus_fail(error, JANUS_ERROR_CANCELLED, "stopped");
@@ -339,7 +339,8 @@ bool janus_session_decode(JanusSession *session, int sample, uint8_t *rgb, Janus
   memcpy(session->complete, token_at(session, sample, 0),
          (size_t)config->n_image_tokens * sizeof *session->complete);
   vq_complete_tokens(session->complete, config->grid, session->n_done);
-  if (!vq_decode(&session->vq, model, session->complete, &session->cancel, error))
+  if (!vq_decode(&session->vq, model, session->complete, &session->cancel, error) ||
+      !janus_model_check_files(model, error))
     return false;
   vq_pixels_to_bytes(rgb, session->vq.pixels, size * size * 3);
   if (session->n_done == config->n_image_tokens)

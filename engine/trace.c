@@ -241,7 +241,7 @@ bool janus_trace(JanusModel *model, const JanusRequest *request, const int32_t *
     pthread_mutex_unlock(&model->lock);
   }
   ok = ok && (n_tokens < model->config.n_image_tokens || decode(&trace, tokens, error)) &&
-       write(&trace, out_path, error);
+       janus_model_check_files(model, error) && write(&trace, out_path, error);
   clear(&trace);
   return ok;
 }

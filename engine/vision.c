@@ -143,6 +143,7 @@ bool janus_model_encode(JanusModel *model, const JanusImage *image, int32_t *tok
   v.n_done = siglip_steps(model); // the tokens alone
   while (ok && !vision_is_done(&v))
     ok = vision_step(&v, model, NULL, error);
+  ok = ok && janus_model_check_files(model, error);
   if (ok)
     memcpy(tokens, v.tokens, (size_t)model->config.n_image_tokens * sizeof *tokens);
   vision_clear(&v, model);

@@ -79,7 +79,8 @@ bool janus_model_decode(JanusModel *model, const int32_t *tokens, int n_tokens, 
   VqWorkspace ws;
   if (!vq_workspace_init(&ws, model, error))
     return false;
-  const bool ok = vq_decode(&ws, model, tokens, NULL, error);
+  const bool ok =
+      vq_decode(&ws, model, tokens, NULL, error) && janus_model_check_files(model, error);
   if (ok)
     vq_pixels_to_bytes(rgb, ws.pixels, n_picture_values(model));
   vq_workspace_clear(&ws, model);

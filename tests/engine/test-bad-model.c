@@ -222,6 +222,46 @@ static void test_deleted_file(void) {
   test_folder_free(&folder);
 }
 
+typedef struct Cut {
+  const char *path;
+  int n_steps;
+} Cut;
+
+// Cuts the weights off behind the header at the fifth token.
+static bool cut(const JanusProgress *progress, void *user_data) {
+  Cut *state = user_data;
+  if (progress->phase == JANUS_PHASE_DECODE && ++state->n_steps == 5)
+    check(truncate(state->path, 65536) == 0, "the weights are cut off");
+  return true;
+}
+
+static void test_cut_run(void) {
+  TestFolder folder = copy_checkpoint();
+  char path[600];
+  snprintf(path, sizeof path, "%s", test_path(&folder, weights_name));
+  JanusError errors[3] = {0};
+  JanusModel *model = open_folder(&folder, &errors[0]);
+  if (!check(model != NULL, "the folder opens%s", errors[0].message))
+    return;
+  const JanusRequest request = text_request("a red house", 1, 3);
+  JanusSession *session = new_session(model, &request);
+  Cut state = {.path = path};
+  const size_t size = (size_t)janus_model_get_info(model)->image_size_px;
+  uint8_t *rgb = malloc(3 * size * size);
+  int32_t tokens[36] = {0};
+  check(!janus_session_run(session, cut, &state, &errors[0]) && state.n_steps == 5 &&
+            errors[0].code == JANUS_ERROR_IO && strstr(errors[0].message, weights_name),
+        "the run ends: %s", errors[0].message);
+  check(!janus_session_decode(session, 0, rgb, &errors[1]) && errors[1].code == JANUS_ERROR_IO,
+        "so does a decode: %s", errors[1].message);
+  check(!janus_model_decode(model, tokens, 36, rgb, &errors[2]) && errors[2].code == JANUS_ERROR_IO,
+        "and that of other tokens: %s", errors[2].message);
+  free(rgb);
+  janus_session_free(session);
+  janus_model_free(model);
+  test_folder_free(&folder);
+}
+
 // --- the guard ----------------------------------------------------------------------------------
 
 enum { N_BYTES = 1 << 20 };
@@ -333,6 +373,7 @@ int main(int argc, char **argv) {
   test_not_numbers();
   test_changed_file();
   test_deleted_file();
+  test_cut_run();
   test_other_bus_error();
   test_guard();
   test_many_maps();
