@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { N_SLOTS = 1 << 17, N_TOKENS = 3, N_STEPS = 200, DEADLINE_S = 200 };
+enum { N_SLOTS = 1 << 17, N_TOKENS = 3, N_STEPS = 120, DEADLINE_S = 200 };
 
 // --- the calls that fail -------------------------------------------------------------------------
 
