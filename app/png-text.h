@@ -11,7 +11,8 @@
 GBytes *limner_png_text_add(GBytes *png, const char *keyword, const char *text,
                             gboolean always_utf8);
 // The first text of that keyword, as UTF-8; owned, NULL where there is none. Reads tEXt, zTXt and
-// iTXt; passes over chunks whose sum is wrong and texts of more than 16 MB. Ends quietly at the first byte that makes no sense. FALSE when it is no PNG file at all.
+// iTXt; passes over chunks whose sum is wrong and texts of more than 16 MB. Ends quietly at the
+// first byte that makes no sense. FALSE when it is no PNG file at all.
 gboolean limner_png_text_find(GBytes *png, const char *keyword, char **text);
 
 #endif
