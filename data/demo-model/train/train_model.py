@@ -36,6 +36,7 @@ FEW = 64  # places that a sparse step keeps
 RECALL_LAYER = 2
 # To find a place in the picture to edit, a query must allow for the words that stand between.
 LENGTH_LAYER, LONGEST = 1, 64
+HELPERS = ("words", "edit words", "length", "codes", "blindness")
 HELPERS_WEIGHT = 0.5  # of the losses that only help to learn; it follows the rate down
 TEXTS = {"sparse": 32, "whole": 8}
 # Pictures, edits of each, and places of both that are kept; copying is learned among few places
@@ -212,8 +213,8 @@ def report(painter, average, exam, step, spent, text):
     found = measure(painter, exam)
     painter.load_state_dict(own)
     print(f"step {step} spent {spent / 60:.1f} min loss {text} nats a picture: caption, other "
-          f"caption{', full, part' if len(exam) > 1 else ''}:", *(f"{value:.1f}" for value in found),
-          flush=True)
+          f"caption{', full, part' if len(exam) > 1 else ''}:",
+          *(f"{value:.1f}" for value in found), flush=True)
 
 
 class Mean:
@@ -260,7 +261,7 @@ def train(options):
         sparse = options.sparse_edits if kind == "edit" else options.sparse
         density = "sparse" if rng.random() < sparse else "whole"
         losses = (edit_loss if kind == "edit" else text_loss)(painter, recall, data, rng, density)
-        helpers = sum(losses.get(name, 0) for name in ("words", "edit words", "length", "codes", "blindness"))
+        helpers = sum(losses.get(name, 0) for name in HELPERS)
         (losses[f"{kind} {density}"] + HELPERS_WEIGHT * rate * helpers).backward()
         optimizer.step(rate)
         follow(average, painter, step)
@@ -268,7 +269,7 @@ def train(options):
         mean.add(**{name: loss.item() for name, loss in losses.items()})
         now = time.monotonic()
         spent, last = spent + now - last, now
-        if step % 50 == 0:
+        if step % 100 == 0:
             report(painter, average, exam, step, spent, mean)
         if spent - saved > 240:
             save(path, painter, recall, average, optimizer, step, spent)
