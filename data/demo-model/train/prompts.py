@@ -21,7 +21,8 @@ PROMPTS, EDITS = 200, 40
 MOST_WORDS = 17
 ABOUT = ("The demo model knows simple scenes: houses, trees and boats, hills, sea and snow, "
          "by day or night.")
-ABOUT_EDITS = "The demo model has hardly learned to change pictures yet; Janus-4o has."
+ABOUT_EDITS = ("The demo model makes simple changes: the time of day, the weather, a colour, "
+               "something more or something less.")
 SHARES = {edits.change_time: 3, edits.change_weather: 2, edits.add: 5}
 
 
