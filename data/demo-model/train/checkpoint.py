@@ -8,6 +8,7 @@ import struct
 
 import torch
 
+WORDS = {"language_model.model.embed_tokens.weight", "language_model.lm_head.weight"}
 
 def load_shard(path):
     """All tensors of one safetensors file of bf16 values."""
@@ -40,11 +41,14 @@ def token_ids(folder):
 
 
 def regroup(table, start, folder, vocabulary):
-    """`start` with the rows of those words that the folder's tokenizer knows too."""
-    rows = start.clone()
-    for text, old in token_ids(folder).items():
-        new = vocabulary.base.get(text, vocabulary.special.get(text))
-        if new is not None:
+    """`start` with the rows of those words that the folder's tokenizer knows too.
+
+    A word that it knows only in small letters begins as that.
+    """
+    rows, ids = start.clone(), token_ids(folder)
+    for text, new in {**vocabulary.base, **vocabulary.special}.items():
+        old = ids.get(text, ids.get(text.lower()))
+        if old is not None:
             rows[new] = table[old]
     return rows
 
@@ -54,10 +58,11 @@ def start_from(model, folder, prefix="", vocabulary=None):
 
     With a vocabulary, embeddings follow their words, which may have other ids there.
     """
-    tensors, words = load(folder), "language_model.model.embed_tokens.weight"
+    tensors = load(folder)
     own = {name: tensors[prefix + name] for name in model.state_dict() if prefix + name in tensors}
     if not own:
         raise SystemExit(f"{folder}: no tensor of the model is there")
-    if vocabulary and words in own:
-        own[words] = regroup(own[words], model.state_dict()[words], folder, vocabulary)
+    if vocabulary:
+        for name in WORDS & own.keys():
+            own[name] = regroup(own[name], model.state_dict()[name], folder, vocabulary)
     model.load_state_dict(own, strict=False)

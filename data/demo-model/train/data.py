@@ -11,6 +11,7 @@ import torch
 import edits
 import grammar
 import scenes
+import trials
 from vocabulary import Vocabulary
 
 PLAIN = 0.7  # share of captions in the plainest wording, from which words are learned soonest
@@ -27,6 +28,12 @@ ROW_WEIGHTS = (5, 3, 1)
 def to_tensor(image):
     """An RGB picture to [3, height, width] in [-1, 1]."""
     return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 127.5 - 1
+
+
+def is_held_out(scene):
+    """Whether the exam may ask for something in the scene."""
+    return any(trials.is_held_out(thing.kind, thing.color, scene.ground, scene.time)
+               for thing in scene.things)
 
 
 class Pool:
@@ -56,6 +63,14 @@ class Texts:
 
 
 @dataclass
+class Descriptions:
+    """Pictures and sentences that describe them."""
+
+    pixels: torch.Tensor  # [n, 3, 384, 384]
+    texts: list  # [n]
+
+
+@dataclass
 class Edits:
     """n pictures and k edits of each."""
 
@@ -82,8 +97,10 @@ class Data:
         return self.codes.encode(scenes.draw(scene)).flatten()
 
     def scene(self, rng):
-        """A random scene and its tokens."""
+        """A random scene that the exam does not ask for, and its tokens."""
         scene = scenes.random_scene(rng)
+        while is_held_out(scene):
+            scene = scenes.random_scene(rng)
         return scene, self.encode(scene)
 
     def prompt(self, rng, scene, drop):
@@ -99,22 +116,32 @@ class Data:
                      torch.stack([tokens for _, tokens in found]))
 
     def held_out(self, size):
-        """Always the same scenes, in plain words."""
+        """Always the same scenes, in plain words; other ones than in training, but of its kind."""
         rng = random.Random("held out")
         found = [self.scene(rng) for _ in range(size)]
         prompts = [self.vocabulary.prompt(grammar.caption(grammar.Plainly(), scene))
                    for scene, _ in found]
         return Texts(prompts, torch.stack([tokens for _, tokens in found]))
 
+    def descriptions(self, rng, size):
+        """Random scenes the other way round: seen, and put into words."""
+        found = [self.scenes.take(rng, self.scene)[0] for _ in range(size)]
+        return Descriptions(torch.stack([to_tensor(scenes.draw(scene)) for scene in found]),
+                            [grammar.description(scene) for scene in found])
+
     def order(self, rng, scene):
         """Ids of one instruction, and the tokens of the picture that it asks for."""
         wording = grammar.Plainly() if rng.random() < PLAIN else rng
         text, after = edits.random_edit(rng, scene, wording)
+        while is_held_out(after):
+            text, after = edits.random_edit(rng, scene, wording)
         return self.vocabulary.instruction(text), self.encode(after)
 
     def start(self, rng):
         """A picture to change, its tokens, and orders for it."""
         scene = edits.random_start(rng, EMPTY)
+        while is_held_out(scene):
+            scene = edits.random_start(rng, EMPTY)
         picture = scenes.draw(scene)
         orders = [self.order(rng, scene) for _ in range(ORDERS)]
         return picture, self.codes.encode(picture).flatten(), orders

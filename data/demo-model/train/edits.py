@@ -24,7 +24,8 @@ WEATHER_ORDERS = {
 }
 NOT_CLOUDS = {"clear the sky": "stop the rain", "remove the clouds": "make it stop",
               "make the sky clear": "make the sky clear"}
-WEIGHTS = {"time": 4, "recolor": 4, "weather": 1, "add": 1.5, "remove": 1.5}
+WEIGHTS = {"time": 4, "recolor": 4, "weather": 1, "add": 1.5, "remove": 1.5, "replace": 1,
+           "move": 1, "resize": 1}
 
 
 def named(wording, thing):
@@ -71,7 +72,8 @@ def another_thing(rng, scene):
     """A thing that has room beside those that are there."""
     if scene.things:
         return scenes.random_second_thing(rng, scene.ground, scene.things[0])
-    return replace(scenes.random_ground_thing(rng, scene.ground), count=1, size="small")
+    thing = scenes.random_ground_thing(rng, scene.ground, scene.light_place)
+    return replace(thing, count=1, size="small")
 
 
 def add(rng, scene, wording):
@@ -100,8 +102,72 @@ def remove(rng, scene, wording):
     return wording.choice(orders), replace(scene, things=things)
 
 
+def changed(scene, thing, **new):
+    """The scene with another thing in place of one."""
+    things = tuple(replace(t, **new) if t is thing else t for t in scene.things)
+    return replace(scene, things=things)
+
+
+def single(rng, scene):
+    """A thing that is there once, or None."""
+    return rng.choice([thing for thing in scene.things if thing.count == 1] or [None])
+
+
+def swap(rng, scene, wording):
+    """Another thing in place of one, as big, often in another colour."""
+    thing = single(rng, scene)
+    if not thing or thing.kind == "boat":
+        return None
+    up = thing.kind in scenes.SKY_KINDS
+    kinds = scenes.SKY_KINDS if up else scenes.GROUND_KINDS[:7]
+    kind = rng.choice([kind for kind in kinds if kind not in {t.kind for t in scene.things}])
+    after = changed(scene, thing, kind=kind, color=scenes.random_color(rng, kind))
+    new = after.things[scene.things.index(thing)]
+    what = grammar.noun_phrase(wording, replace(new, size="medium"))
+    orders = (f"replace {named(wording, thing)} with {what}",
+              f"turn {named(wording, thing)} into {what}",
+              f"change {named(wording, thing)} to {what}")
+    return wording.choice(orders), after
+
+
+def free_places(scene, thing):
+    """Places that a thing could move to: not taken by one beside it, nor by the light."""
+    up = thing.kind in scenes.SKY_KINDS
+    taken = {other.place for other in scene.things if (other.kind in scenes.SKY_KINDS) == up}
+    if up and scene.weather not in scenes.DULL:
+        taken.add(scene.light_place)
+    return [place for place in scenes.PLACES if place not in taken]
+
+
+def move(rng, scene, wording):
+    """A thing at another place; the hill would have to move with what stands on it."""
+    thing = single(rng, scene)
+    if not thing or scene.ground == "hill" and thing is scene.things[0]:
+        return None
+    places = free_places(scene, thing)
+    if not places or any(other.count > 1 for other in scene.things):
+        return None
+    place, what = rng.choice(places), named(wording, thing)
+    orders = (f"move {what} to the {place}", f"put {what} {grammar.PLACE_WORDS[place][0]}")
+    return wording.choice(orders), changed(scene, thing, place=place)
+
+
+def resize(rng, scene, wording):
+    """A thing one size bigger or smaller, where there is room for it."""
+    thing = single(rng, scene)
+    if not thing or thing.kind in scenes.SKY_KINDS:
+        return None
+    sizes = tuple(scenes.SIZES)
+    bigger = rng.random() < 0.5
+    index = sizes.index(thing.size) + (1 if bigger else -1)
+    if not 0 <= index < len(sizes) or bigger and len(scene.things) > 1:
+        return None
+    order = f"make {named(wording, thing)} {'bigger' if bigger else 'smaller'}"
+    return order, changed(scene, thing, size=sizes[index])
+
+
 CHANGES = {"time": change_time, "recolor": recolor, "weather": change_weather, "add": add,
-           "remove": remove}
+           "remove": remove, "replace": swap, "move": move, "resize": resize}
 
 
 def sentence(wording, order):
@@ -132,7 +198,7 @@ def random_edit(rng, scene, wording):
 def words():
     """All words of instructions and captions, sorted."""
     found = set("turn make change paint color add put place remove take delete away the image into "
-                "it to stop scene".split())
+                "it to stop scene replace move bigger smaller".split())
     for table in (TIME_WORDS, WEATHER_ORDERS):
         for phrases in table.values():
             found.update(word for phrase in phrases for word in phrase.split())

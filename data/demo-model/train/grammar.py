@@ -16,7 +16,7 @@ KIND_WORDS = {
     "cat": ("cat", "kitten"),
 }
 PLURALS = {"person": "people", "girl": "girls", "man": "men", "woman": "women"}
-COUNT_WORDS = {2: "two", 3: "three"}
+COUNT_WORDS = {2: "two", 3: "three", 4: "four"}
 PLACE_WORDS = {"left": ("on the left",), "middle": ("in the middle",), "right": ("on the right",)}
 GROUND_WORDS = {
     "meadow": ("in a meadow", "on a meadow", "on a green meadow", "on the grass", "in a field"),
@@ -86,31 +86,35 @@ def clothed(rng, kind, noun, color):
     if not color:
         return "", noun
     if kind == "person":
-        tail = f"in {color}" if rng.random() < 0.4 else f"in a {color} coat"
+        tail = f"in {color}" if rng.random() < 0.4 else f"in {article(color)} {color} coat"
         return "", f"{noun} {tail}"
     if kind == "snowman" and rng.random() < 0.7:
-        return "", f"{noun} with a {color} hat"
+        return "", f"{noun} with {article(color)} {color} hat"
     return color, noun
+
+
+def article(word):
+    """"a" or "an"."""
+    return "an" if word[0] in "aeiou" else "a"
 
 
 def noun_phrase(rng, thing):
     """A thing with its count, size and colour."""
-    size = rng.choice(SIZE_WORDS[thing.size]) if rng.random() < 0.85 else ""
+    size = rng.choice(SIZE_WORDS[thing.size])
     color, noun = clothed(rng, thing.kind, kind_word(rng, thing), color_word(rng, thing))
-    count = COUNT_WORDS.get(thing.count, "a")
-    words = [word for word in (count, size, color, noun) if word]
-    if words[0] == "a" and words[1][0] in "aeiou":
-        words[0] = "an"
-    return " ".join(words)
+    words = " ".join(word for word in (size, color, noun) if word)
+    return f"{COUNT_WORDS.get(thing.count) or article(words)} {words}"
 
 
 def thing_phrase(rng, scene, index):
-    """A thing and, often, where it is."""
+    """A thing and where it is, unsaid only when that goes without saying."""
     thing = scene.things[index]
     phrase = noun_phrase(rng, thing)
     if thing.count > 1:
         return phrase
-    if rng.random() < (0.25 if thing.place == "middle" else 0.65):
+    light = "" if scene.weather in scenes.DULL else scene.light_place
+    usual = scenes.usual_place(thing.kind, thing.size, light)
+    if thing.place != usual or rng.random() < 0.4:
         phrase += " " + rng.choice(PLACE_WORDS[thing.place])
     if thing.kind in scenes.SKY_KINDS and rng.random() < 0.25:
         phrase += " in the sky"
@@ -136,7 +140,9 @@ def caption(rng, scene):
     ground = rng.choice(GROUND_WORDS[scene.ground]) if rng.random() < 0.88 else ""
     time = rng.choice(TIME_WORDS[scene.time]) if rng.random() < 0.92 else ""
     weather = rng.choice(WEATHER_WORDS[scene.weather]) if rng.random() < 0.92 else ""
-    if rng.random() < 0.06:
+    if things.startswith("a ") and rng.random() < 0.05:
+        things = things[2:]
+    elif rng.random() < 0.06:
         things = rng.choice(OPENINGS) + " " + things
     tail = [part for part in (weather, *extras(rng, scene)) if part]
     rng.shuffle(tail)
@@ -151,6 +157,12 @@ def caption(rng, scene):
     return text + "." if rng.random() < 0.1 else text
 
 
+def description(scene):
+    """The one sentence that describes a picture completely: the plainest caption."""
+    text = caption(Plainly(), scene)
+    return text[0].upper() + text[1:] + "."
+
+
 def phrases():
     """Every fixed phrase of the grammar."""
     for table in (COLOR_WORDS, SIZE_WORDS, KIND_WORDS, PLACE_WORDS, GROUND_WORDS, TIME_WORDS,
@@ -162,9 +174,19 @@ def phrases():
     names = {word.split()[-1] for kind in kinds for word in KIND_WORDS.get(kind, (kind,))}
     yield from names
     yield from (name + "s" for name in names if name not in PLURALS and name != "snowman")
-    yield "snowmen an coat hat sky mountain moon sun and with under the A An At By In Two Three"
+    yield "snowmen an coat hat sky mountain moon sun and with under the"
+
+
+def beginnings():
+    """Words that a prompt may begin with, in capitals."""
+    tables = (SIZE_WORDS, KIND_WORDS, COLOR_WORDS)
+    found = {choice.split()[0] for table in tables for choices in table.values()
+             for choice in choices if choice}
+    found.update(("a", "an", "at", "by", "in", *COUNT_WORDS.values(), *PLURALS.values(),
+                  *scenes.COLORS, *scenes.PAINTERS))
+    return {word[0].upper() + word[1:] for word in found}
 
 
 def words():
     """All words, sorted."""
-    return sorted({word for phrase in phrases() for word in phrase.split()})
+    return sorted({word for phrase in phrases() for word in phrase.split()} | beginnings())

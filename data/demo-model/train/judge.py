@@ -325,7 +325,8 @@ def kept_thing(thing, was, now):
 def judge_edit(was, now, before, after):
     """Verdicts (asked, kept) from the readings of two pictures and the scenes they should show.
 
-    Sizes are not judged. A thing is only missed when the picture before showed it as it should be.
+    Sizes are only judged where they should change. A thing is only missed when the picture before
+    showed it as it should be.
     """
     asked = judge_scenery(now, differing(before, after, keep=False)) + gone(now, before, after)
     kept = judge_scenery(now, differing(before, after, keep=True))
@@ -335,5 +336,6 @@ def judge_edit(was, now, before, after):
         if thing in before.things:
             kept += kept_thing(wish, past, copies)
         else:
-            asked += judge_thing(wish, copies)
+            resized = wish in (replace(other, size="") for other in before.things)
+            asked += judge_thing(thing if resized else wish, copies)
     return asked, kept

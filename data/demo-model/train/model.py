@@ -13,7 +13,7 @@ from torch import nn
 class Shape:
     """Sizes of the demo model; the checkpoint shows them again as tensor shapes."""
 
-    vocab: int = 640
+    vocab: int = 704
     dim: int = 256
     hidden_dim: int = 704
     n_layers: int = 6

@@ -8,7 +8,7 @@ flat shades, so that a small codec and a small transformer can learn the world c
 
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from PIL import Image, ImageDraw
 
@@ -29,6 +29,8 @@ TIMES = ("day", "sunset", "night")
 GROUNDS = ("meadow", "hill", "sand", "sea", "snow", "city")
 WEATHERS = ("clear", "cloudy", "rain", "snowfall")
 PLACES = {"left": 96, "middle": 192, "right": 288}
+OPPOSITE = {"left": "right", "right": "left"}
+DULL = ("rain", "snowfall")  # weathers that hide the sun and the moon
 SIZES = {"small": 96, "medium": 128, "big": 192}
 
 GROUND_KINDS = ("house", "tree", "car", "flower", "person", "cat", "mushroom", "snowman")
@@ -90,17 +92,29 @@ def random_color(rng, kind):
     return rng.choice(list(COLORS))
 
 
-def random_ground_thing(rng, ground):
-    """The main thing of a scene, standing on `ground`."""
+def usual_place(kind, size, light):
+    """Where a thing stands that nobody placed: opposite the light ("" when hidden), or central.
+
+    A painter that draws from the top down so knows from the sky where things will be; else it must
+    decide at each place whether to begin one, and often never does.
+    """
+    if kind in SKY_KINDS or size == "big" or not light:
+        return "middle"
+    return OPPOSITE[light]
+
+
+def random_ground_thing(rng, ground, light):
+    """The main thing of a scene, standing on `ground`; every other one at its usual place."""
     kind = "boat" if ground == "sea" else rng.choice(GROUND_KINDS[:7])
     if ground == "snow" and rng.random() < 0.3:
         kind = "snowman"
-    count = 1 if ground == "hill" else rng.choices((1, 2, 3), (8, 2, 1))[0]
+    count = 1 if ground == "hill" else rng.choices((1, 2, 3, 4), (8, 2, 1, 1))[0]
     if count > 1:
-        size = "small" if count == 3 else rng.choice(("small", "medium"))
+        size = "small" if count > 2 else rng.choice(("small", "medium"))
         return Thing(kind, random_color(rng, kind), size, "middle", count)
     size = rng.choices(tuple(SIZES), (1, 2, 1))[0]
-    return Thing(kind, random_color(rng, kind), size, rng.choice(list(PLACES)))
+    place = usual_place(kind, size, light) if rng.random() < 0.5 else rng.choice(list(PLACES))
+    return Thing(kind, random_color(rng, kind), size, place)
 
 
 def random_second_thing(rng, scene_ground, main):
@@ -124,12 +138,14 @@ def random_scene(rng):
     """A random scene; `rng` is a random.Random."""
     ground = rng.choice(GROUNDS)
     weather = rng.choices(WEATHERS, (6, 2, 1, 1))[0]
-    main = random_ground_thing(rng, ground)
+    light = rng.choice(("left", "right"))
+    main = random_ground_thing(rng, ground, "" if weather in DULL else light)
     things = [main]
     if rng.random() < 0.4:
-        things.append(random_second_thing(rng, ground, main))
-    sky_places = [thing.place for thing in things if thing.kind in SKY_KINDS]
-    light = rng.choice([place for place in ("left", "right") if place not in sky_places])
+        second = random_second_thing(rng, ground, main)
+        if second.kind in SKY_KINDS and second.place == light:
+            second = replace(second, place=OPPOSITE[light])
+        things.append(second)
     mountain = ""
     if ground in ("meadow", "snow", "sand", "sea") and rng.random() < 0.2:
         mountain = rng.choice(list(PLACES))
@@ -419,8 +435,9 @@ def draw_ground(brush, scene):
 def thing_lefts(thing):
     """Left edges of all copies of a thing, in pixels."""
     side = SIZES[thing.size]
-    names = {1: (thing.place,), 2: ("left", "right"), 3: tuple(PLACES)}[thing.count]
-    return [PLACES[name] - side // 2 for name in names]
+    middles = {1: (PLACES[thing.place],), 2: (PLACES["left"], PLACES["right"]),
+               3: tuple(PLACES.values()), 4: (48, 144, 240, 336)}[thing.count]
+    return [middle - side // 2 for middle in middles]
 
 
 def draw_thing(pen, thing, scene):

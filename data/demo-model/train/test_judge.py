@@ -68,7 +68,7 @@ def altered(rng, scene):
     changes = {"colour": {"color": other(scenes.COLORS, thing.color)},
                "present": {"kind": rng.choice(kinds)},
                "place": {"place": other(scenes.PLACES, thing.place)},
-               "count": {"count": other((1, 2, 3), thing.count)},
+               "count": {"count": other((1, 2, 3, 4), thing.count)},
                "size": {"size": other(scenes.SIZES, thing.size)}}
     if what == "place" and thing.count > 1:
         return None

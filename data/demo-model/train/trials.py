@@ -14,7 +14,8 @@ from scenes import Scene, Thing
 
 SEED = 1
 PROMPTS = {"single": 40, "colour": 40, "time": 30, "place": 30, "two": 30, "count": 30}
-EDITS = {"time": 50, "recolour": 50, "weather": 30, "add": 35, "remove": 35}
+EDITS = {"time": 40, "recolour": 40, "weather": 25, "add": 25, "remove": 25, "replace": 15,
+         "move": 15, "resize": 15}
 CHAINS = 10
 CHAIN = ("time", "recolour", "weather", "recolour", "time", "remove", "add", "weather",
          "recolour", "time")
@@ -32,7 +33,8 @@ SCENERIES = {"day": "daytime", "sunset": "sunset", "night": "nighttime"}
 WEATHERS = {"cloudy": "with clouds", "rain": "in the rain", "snowfall": "in falling snow"}
 WEATHER_ORDERS = {"clear": "make the sky clear", "cloudy": "make it cloudy",
                   "rain": "make it rain", "snowfall": "make it snow"}
-COUNTS = {2: "two", 3: "three"}
+SIZES = ("small", "medium", "big")
+COUNTS = {2: "two", 3: "three", 4: "four"}
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def prompt(dice, group):
                                  else held_out(dice, grounds))
     weather = dice.choice(WEATHERS) if group == "single" and dice.below(3) == 0 else ""
     place = dice.choice(PLACES) if group == "place" else ""
-    things = [Thing(kind, color, "", place, 2 + dice.below(2) if several else 1)]
+    things = [Thing(kind, color, "", place, 2 + dice.below(3) if several else 1)]
     if group == "two":
         main = Thing(kind, color, "medium", dice.choice(("left", "right")))
         things.append(replace(beside(dice, main, ground), size="", place=""))
@@ -195,8 +197,46 @@ def remove(dice, scene, kept=None):
     return f"remove the {thing.kind}", replace(scene, things=left)
 
 
+def with_first(scene, **changes):
+    """The scene with its first thing changed."""
+    return replace(scene, things=(replace(scene.things[0], **changes), *scene.things[1:]))
+
+
+def swap(dice):
+    """A held out thing in place of another one."""
+    while True:
+        after = start(dice, dice.below(2) == 1, [name for name in GROUNDS if name != "sea"])
+        if after.things[0].kind in GROUND_KINDS:
+            kind = dice.other(GROUND_KINDS, *(thing.kind for thing in after.things))
+            before = with_first(after, kind=kind, color=dice.choice(COLORS))
+            order = f"replace the {kind} with {noun(after.things[0])}"
+            return Edit("replace", order, before, after)
+
+
+def move(dice):
+    """The only thing of the ground at another place; no hill, which would have to go along."""
+    while True:
+        after = start(dice, dice.below(2) == 1, [name for name in GROUNDS if name != "hill"])
+        thing = after.things[0]
+        if all(other.kind in SKY_KINDS for other in after.things[1:]):
+            before = with_first(after, place=dice.other(PLACES, thing.place))
+            return Edit("move", f"move the {thing.kind} to the {thing.place}", before, after)
+
+
+def resize(dice):
+    """A thing alone, a size bigger or smaller."""
+    after = start(dice, two=False)
+    thing = after.things[0]
+    bigger = thing.size == "big" or thing.size == "medium" and dice.below(2) == 1
+    size = SIZES[SIZES.index(thing.size) + (-1 if bigger else 1)]
+    order = f"make the {thing.kind} {'bigger' if bigger else 'smaller'}"
+    return Edit("resize", order, with_first(after, size=size), after)
+
+
 def edit(dice, group):
-    """One edit of a group; of times and colours the new one is the held out one."""
+    """One edit of a group; the new time, colour, thing, place or size is the held out one."""
+    if group in ("replace", "move", "resize"):
+        return {"replace": swap, "move": move, "resize": resize}[group](dice)
     two = group == "remove" or group != "add" and dice.below(2) == 1
     scene = start(dice, two)
     if group == "time":
