@@ -12,9 +12,10 @@ bool janus_buffer_new(jk_device *device, size_t n_floats, const char *purpose, f
   *out = status == JK_OK ? memory : NULL;
   if (status == JK_OK)
     return true;
+  char text[BYTES_TEXT];
   return janus_fail(error, status == JK_NO_MEMORY ? JANUS_ERROR_MEMORY : JANUS_ERROR_DEVICE,
-                    "%s: cannot allocate %.3f GB for %s: %s", device->name, (double)n_bytes / 1e9,
-                    purpose, jk_status_text(status));
+                    "%s: cannot allocate %s for %s: %s", device->name,
+                    janus_bytes_text(n_bytes, text), purpose, jk_status_text(status));
 }
 
 bool janus_device_check(jk_device *device, JanusError *error) {

@@ -19,3 +19,18 @@ bool janus_fail(JanusError *error, JanusErrorCode code, const char *format, ...)
   error->code = code;
   return false;
 }
+
+const char *janus_bytes_text(uint64_t n_bytes, char text[BYTES_TEXT]) {
+  static const struct {
+    double bytes;
+    const char *name;
+  } units[] = {{1e9, "GB"}, {1e6, "MB"}, {1e3, "KB"}};
+  for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+    if ((double)n_bytes < units[i].bytes)
+      continue;
+    snprintf(text, BYTES_TEXT, "%.1f %s", (double)n_bytes / units[i].bytes, units[i].name);
+    return text;
+  }
+  snprintf(text, BYTES_TEXT, "%d bytes", (int)n_bytes);
+  return text;
+}

@@ -10,4 +10,8 @@
 bool janus_fail(JanusError *error, JanusErrorCode code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+// "1.5 GB", "20.0 MB", "4.1 KB" or "17 bytes", into `text`, for messages. Returns it.
+enum { BYTES_TEXT = 32 };
+const char *janus_bytes_text(uint64_t n_bytes, char text[BYTES_TEXT]);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "engine/file.h"
+#include "engine/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,9 +42,10 @@ static void *keep(JanusModel *model, size_t n_bytes) {
 
 void *part_memory(ModelBuilder *b, size_t n_bytes) {
   void *memory = builder_ok(b) ? keep(b->model, n_bytes) : NULL;
+  char text[BYTES_TEXT];
   if (!memory)
-    janus_fail(&b->error, JANUS_ERROR_MEMORY, "%s: not enough memory for %zu bytes", b->folder,
-               n_bytes);
+    janus_fail(&b->error, JANUS_ERROR_MEMORY, "%s: not enough memory for %s", b->folder,
+               janus_bytes_text(n_bytes, text));
   return memory;
 }
 
@@ -70,6 +72,23 @@ static const SafetensorsTensor *find(ModelBuilder *b, const char *name, const in
   return builder_ok(b) ? tensor : NULL;
 }
 
+void part_check_copies(ModelBuilder *b) {
+  const MemoryRoom room = janus_memory_room();
+  const SafetensorsSet *files = b->model->files;
+  uint64_t n_bytes = 0;
+  for (size_t i = 0; i < safetensors_count(files); i++) {
+    const SafetensorsTensor *tensor = safetensors_get(files, i);
+    n_bytes += tensor->is_float && !tensor->is_aligned ? tensor->n_bytes : 0;
+  }
+  char needed[BYTES_TEXT], found[BYTES_TEXT];
+  if (n_bytes > room.free_bytes)
+    janus_fail(&b->error, JANUS_ERROR_MEMORY,
+               "%s: not enough memory: %s needed for the tensors that must be copied, because they "
+               "do not begin at multiples of their values' size, %s are free %s",
+               b->folder, janus_bytes_text(n_bytes, needed),
+               janus_bytes_text(room.free_bytes, found), room.limit);
+}
+
 // A checked tensor as n_rows x n_cols values; counts it among those in use.
 static jk_weight take(ModelBuilder *b, const char *name, const int64_t *dims, int n_dims,
                       int n_rows, int n_cols) {
@@ -80,6 +99,7 @@ static jk_weight take(ModelBuilder *b, const char *name, const int64_t *dims, in
   if (!tensor->is_aligned) {
     void *copy = part_memory(b, tensor->n_bytes);
     data = copy ? memcpy(copy, tensor->data, tensor->n_bytes) : NULL;
+    file_drop_pages(tensor->data, tensor->n_bytes);
   }
   b->model->info.n_parameters += (int64_t)n_rows * n_cols;
   b->model->info.weights_bytes += tensor->n_bytes;

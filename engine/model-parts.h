@@ -14,6 +14,9 @@ typedef struct ModelBuilder {
 
 bool builder_ok(const ModelBuilder *b);
 
+// Fails when the tensors that cannot be used where they lie in their files do not fit into memory.
+void part_check_copies(ModelBuilder *b);
+
 // Names are printf formats: "layers.%d." and so on.
 #define PART_FORMAT(string, first) __attribute__((format(printf, string, first)))
 

@@ -103,7 +103,9 @@ static bool open_files(JanusModel *model, const char *folder, JanusError *error)
 
 static bool build(JanusModel *model, const char *folder, JanusError *error) {
   ModelBuilder builder = {.model = model, .folder = folder};
-  model_build_llama(&builder);
+  part_check_copies(&builder);
+  if (builder_ok(&builder))
+    model_build_llama(&builder);
   if (builder_ok(&builder))
     model_build_vq(&builder);
   if (builder_ok(&builder))

@@ -12,7 +12,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct JanusSession {
   // borrowed
@@ -106,22 +105,6 @@ bool janus_request_tokens_check(const JanusModel *model, const JanusRequest *req
   return true;
 }
 
-bool janus_memory_check(const JanusMemory *needed, uint64_t present_bytes, JanusError *error) {
-  if (present_bytes == 0 || needed->total_bytes <= present_bytes)
-    return true;
-  return janus_fail(error, JANUS_ERROR_MEMORY,
-                    "not enough memory: %.1f GB needed (weights %.1f, keys and values %.1f, "
-                    "activations %.1f), this machine has %.1f GB",
-                    (double)needed->total_bytes / 1e9, (double)needed->weights_bytes / 1e9,
-                    (double)needed->kv_bytes / 1e9, (double)needed->activation_bytes / 1e9,
-                    (double)present_bytes / 1e9);
-}
-
-static uint64_t physical_memory_bytes(void) {
-  const long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-  return pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 0;
-}
-
 // --- making and releasing -----------------------------------------------------------------------
 
 // Also makes the model's table of colours when this is its first session.
@@ -195,8 +178,9 @@ JanusSession *janus_session_new(JanusModel *model, const JanusRequest *request, 
   const int n_words = prompt.n_ids - (request->image ? 2 * (model->config.n_image_tokens + 2) : 0);
   const JanusMemory needed =
       janus_estimate_memory(model, request->n_samples, n_words, request->image != NULL);
+  const MemoryRoom room = janus_memory_room();
   JanusSession *session = NULL;
-  if (janus_memory_check(&needed, physical_memory_bytes(), error))
+  if (janus_memory_check_room(&needed, &room, error))
     session = new_session(model, request, &prompt, error);
   janus_prompt_clear(&prompt);
   return session;

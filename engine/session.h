@@ -4,6 +4,7 @@
 #define JANUS_SESSION_H
 
 #include "engine/generation.h"
+#include "engine/memory.h"
 
 enum { JANUS_MAX_SAMPLES = 4096 };
 
@@ -18,8 +19,5 @@ bool janus_request_tokens_check(const JanusModel *model, const JanusRequest *req
 // The request's prompt, checked to leave room for a picture. Release with janus_prompt_clear().
 bool janus_request_prompt(const JanusModel *model, const JanusRequest *request, JanusPrompt *prompt,
                           JanusError *error);
-
-// Fails with MEMORY when `needed` is more than `present_bytes` of the machine.
-bool janus_memory_check(const JanusMemory *needed, uint64_t present_bytes, JanusError *error);
 
 #endif
