@@ -138,7 +138,15 @@ gboolean limner_file_find_webp_size(GBytes *file, gint64 *width_px, gint64 *heig
   return TRUE;
 }
 
+// SVG is XML, which may begin with a mark of its encoding and blanks.
+static gboolean is_drawing(const Bytes b) {
+  gsize at = has(b, 0, "\xef\xbb\xbf", 3) ? 3 : 0;
+  while (has(b, at, " ", 1) || has(b, at, "\t", 1) || has(b, at, "\r", 1) || has(b, at, "\n", 1))
+    at++;
+  return has(b, at, "<", 1);
+}
+
 gboolean limner_file_is_source(GBytes *file) {
   const Bytes b = bytes_of(file);
-  return has(b, 0, "/*", 2) || has(b, 0, "#define ", 8);
+  return has(b, 0, "/*", 2) || has(b, 0, "#define ", 8) || is_drawing(b);
 }

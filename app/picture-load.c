@@ -238,8 +238,21 @@ typedef struct Colours {
   gboolean is_multiplied;  // by the alpha
 } Colours;
 
-// From the pixbuf's profile to sRGB; NULL when it has none, or one that does not fit its pixels
-// (GdkPixbuf itself makes RGB of CMYK).
+// GdkPixbuf makes RGB of levels of grey; this tells whether there were only those.
+static gboolean has_only_greys(GdkPixbuf *pixbuf) {
+  const int n_channels = gdk_pixbuf_get_n_channels(pixbuf);
+  const guint8 *row = gdk_pixbuf_read_pixels(pixbuf);
+  for (int y = 0; y < gdk_pixbuf_get_height(pixbuf); y++, row += gdk_pixbuf_get_rowstride(pixbuf))
+    for (int x = 0; x < gdk_pixbuf_get_width(pixbuf); x++) {
+      const guint8 *pixel = row + (gsize)x * (gsize)n_channels;
+      if (pixel[0] != pixel[1] || pixel[0] != pixel[2])
+        return FALSE;
+    }
+  return TRUE;
+}
+
+// From the pixbuf's profile to sRGB; NULL when it has none, or one that does not fit its pixels: of
+// grey for colours, of CMYK (of which GdkPixbuf itself makes RGB).
 static cmsHTRANSFORM new_transform(GdkPixbuf *pixbuf, gboolean *is_grey) {
   const char *base64 = gdk_pixbuf_get_option(pixbuf, "icc-profile");
   if (!base64)
@@ -255,7 +268,7 @@ static cmsHTRANSFORM new_transform(GdkPixbuf *pixbuf, gboolean *is_grey) {
   const cmsUInt32Number rgb = has_alpha ? TYPE_RGBA_8 : TYPE_RGB_8;
   cmsHTRANSFORM transform = NULL;
   cmsHPROFILE srgb = cmsCreate_sRGBProfile();
-  if (*is_grey)
+  if (*is_grey && has_only_greys(pixbuf))
     transform = cmsCreateTransform(profile, TYPE_GRAY_8, srgb, TYPE_RGB_8, INTENT_PERCEPTUAL, 0);
   else if (space == cmsSigRgbData)
     transform = cmsCreateTransform(profile, rgb, srgb, rgb, INTENT_PERCEPTUAL,

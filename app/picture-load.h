@@ -28,8 +28,8 @@ gboolean limner_file_is_whole(GBytes *file);
 // The size in the first chunk of a WebP file (RFC 9649, 2.5 to 2.7), for which GdkPixbuf's loader
 // takes memory before it tells it. FALSE when it is none.
 gboolean limner_file_find_webp_size(GBytes *file, gint64 *width_px, gint64 *height_px);
-// Whether it is written in C (XPM, XBM): GdkPixbuf takes memory for those before it tells their
-// size, and nobody keeps photographs in them.
+// Whether it is written in words: C (XPM, XBM), for which GdkPixbuf takes memory before it tells
+// the size, or XML (SVG), a program that may draw for hours. Nobody keeps photographs in them.
 gboolean limner_file_is_source(GBytes *file);
 
 #endif

@@ -74,6 +74,17 @@ gboolean cli_can_write(const char *option, const char *path) {
   return found == NULL;
 }
 
+gboolean cli_can_write_picture(const char *option, const char *path) {
+  if (!cli_can_write(option, path))
+    return FALSE;
+  const gboolean is_free =
+      !g_file_test(path, G_FILE_TEST_EXISTS) || g_file_test(path, G_FILE_TEST_IS_REGULAR);
+  if (!is_free)
+    cli_fail(CLI_FAILED, "%s %s: expected a file to write the picture to, found something else",
+             option, path);
+  return is_free;
+}
+
 char *cli_json_text(const char *text) {
   if (!text)
     return g_strdup("null");

@@ -31,6 +31,8 @@ void cli_print_tokens(const gint32 *tokens, gsize n_tokens);
 // FALSE after one line on stderr when no file can be written at `path`: its folder is missing or
 // read-only, or something that is no file is there. Asked before work that would be lost.
 gboolean cli_can_write(const char *option, const char *path);
+// The same for a picture, which does not go into a pipe or a device.
+gboolean cli_can_write_picture(const char *option, const char *path);
 
 // `text` as a JSON string with its quotes, or null; owned.
 char *cli_json_text(const char *text);

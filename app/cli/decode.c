@@ -68,7 +68,7 @@ int cli_decode(int argc, char **argv) {
     return cli_fail(CLI_USAGE,
                     "decode: expected --tokens FILE.json and --out FILE.png, found no %s",
                     o.tokens ? "--out" : "--tokens");
-  if (!cli_can_write("--out", o.out))
+  if (!cli_can_write_picture("--out", o.out))
     return CLI_FAILED;
   cli_exit_on_interrupt();
   JanusModel *model = cli_open_model(&o.common, NULL);

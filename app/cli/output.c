@@ -44,7 +44,7 @@ static char *dup_named(const CliOutput *output, int index) {
 static gboolean check_files(const CliOutput *output) {
   for (int i = 0; i < output->n_samples; i++) {
     g_autofree char *path = dup_named(output, i);
-    if (!cli_can_write("--out", path))
+    if (!cli_can_write_picture("--out", path))
       return FALSE;
   }
   return TRUE;

@@ -209,6 +209,18 @@ static void test_grey_profile(void) {
                 (const guint8[]){expected, expected, expected}, 1);
 }
 
+// A profile of grey says nothing about colours: they stay as they are.
+static void test_grey_profile_on_colours(void) {
+  static const guint8 colour[3] = {220, 60, 30};
+  cmsToneCurve *linear = cmsBuildGamma(NULL, 1);
+  g_autoptr(LimnerInput) input =
+      with_profile("jpeg", colour, cmsCreateGrayProfile(cmsD50_xyY(), linear));
+  cmsFreeToneCurve(linear);
+  const guint8 *found = pixel(limner_input_get_picture(input), 8, 8);
+  g_test_message("found %d %d %d", found[0], found[1], found[2]);
+  assert_colour(found, colour, 2); // observed: 1
+}
+
 // --- what is no picture --------------------------------------------------------------------------
 
 // One sentence that names the file and says this.
@@ -389,6 +401,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/input/adobe-rgb", test_adobe_rgb);
   g_test_add_func("/input/srgb-is-left-alone", test_srgb_is_left_alone);
   g_test_add_func("/input/grey-profile", test_grey_profile);
+  g_test_add_func("/input/grey-profile-on-colours", test_grey_profile_on_colours);
   g_test_add_func("/input/truncated", test_truncated);
   g_test_add_func("/input/no-picture", test_no_picture);
   g_test_add_func("/input/too-large", test_too_large);
