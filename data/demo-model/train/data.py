@@ -11,6 +11,7 @@ import torch
 import edits
 import grammar
 import scenes
+import strange
 import trials
 from vocabulary import Vocabulary
 
@@ -21,6 +22,7 @@ STARTS = {"size": 2000, "again": 0.9}  # of edits
 ORDERS = 12  # edits kept of each start
 NEAR = 0.05  # share of an input's tokens that are another code near the right one
 EMPTY = 0.1  # share of edits that put the first thing into an empty scene
+STRANGE = 0.08  # share of pictures to edit that are not of this world; a scene answers them
 ROWS = ("full", "part", "uncond")  # of guidance for edits
 ROW_WEIGHTS = (5, 3, 1)
 
@@ -142,7 +144,7 @@ class Data:
         scene = edits.random_start(rng, EMPTY)
         while is_held_out(scene):
             scene = edits.random_start(rng, EMPTY)
-        picture = scenes.draw(scene)
+        picture = strange.draw(rng) if rng.random() < STRANGE else scenes.draw(scene)
         orders = [self.order(rng, scene) for _ in range(ORDERS)]
         return picture, self.codes.encode(picture).flatten(), orders
 
