@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { N_STOPS = 100, N_SAMPLES = 4 };
+enum { N_STOPS = 100, N_SAMPLES = 4, BOUND_MS = 1000 }; // of computing
 
 // --- what is painted when nobody stops -----------------------------------------------------------
 
@@ -113,18 +113,16 @@ static void stop_hundred(LimnerJobQueue *queue, GBytes *expected, gboolean one_b
   for (int i = 0; i < N_STOPS; i++)
     jobs[i] = add_job(queue);
   spend(g_test_rand_int_range(0, 20000));
-  const gint64 start_us = g_get_monotonic_time();
+  const double start_ms = cpu_ms();
   const int first = g_test_rand_int_range(0, N_STOPS);
   for (int i = 0; one_by_one && i < N_STOPS; i++)
     limner_job_cancel(jobs[(first + 37 * i) % N_STOPS]);
   if (!one_by_one)
     limner_job_queue_cancel_all(queue);
-  const gint64 asked_us = g_get_monotonic_time();
   wait_until(is_empty, queue);
-  const gint64 end_us = g_get_monotonic_time();
-  g_test_message("asked in %.1f ms, stopped in %.1f ms", (double)(asked_us - start_us) * 1e-3,
-                 (double)(end_us - start_us) * 1e-3);
-  g_assert_cmpint(end_us - start_us, <, 1000000); // observed: 0.7 ms
+  const double ms = cpu_ms() - start_ms;
+  g_test_message("stopped, computing for %.1f ms", ms);
+  g_assert_cmpfloat(ms, <, BOUND_MS); // observed: 1.2
   g_autoptr(GBytes) again = paint(queue);
   g_assert_true(g_bytes_equal(again, expected));
   for (int i = 0; i < N_STOPS; i++) {
@@ -167,22 +165,22 @@ static void test_while_loading(void) {
 
 // The program is left at any moment: everything stops, and nothing is kept.
 static void test_leaving(void) {
-  gint64 longest_us = 0;
+  double longest_ms = 0;
   for (int i = 0; i < N_STOPS; i++) {
     LimnerJobQueue *queue = new_queue();
     LimnerJob *jobs[] = {add_job(queue), add_job(queue), add_job(queue)};
     spend(g_test_rand_int_range(0, 30000));
-    const gint64 start_us = g_get_monotonic_time();
+    const double start_ms = cpu_ms();
     limner_job_queue_shutdown(queue);
-    longest_us = MAX(longest_us, g_get_monotonic_time() - start_us);
+    longest_ms = MAX(longest_ms, cpu_ms() - start_ms);
     g_assert_finalize_object(queue);
     for (guint j = 0; j < G_N_ELEMENTS(jobs); j++) {
       g_assert_true(limner_job_is_over(jobs[j]));
       g_assert_finalize_object(jobs[j]);
     }
   }
-  g_test_message("left in %.1f ms at most", (double)longest_us * 1e-3);
-  g_assert_cmpint(longest_us, <, 1000000); // observed: 40 ms
+  g_test_message("left, computing for %.1f ms at most", longest_ms);
+  g_assert_cmpfloat(longest_ms, <, BOUND_MS); // observed: 3
 }
 
 int main(int argc, char **argv) {
