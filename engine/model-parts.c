@@ -80,6 +80,7 @@ void part_check_copies(ModelBuilder *b) {
     const SafetensorsTensor *tensor = safetensors_get(files, i);
     n_bytes += tensor->is_float && !tensor->is_aligned ? tensor->n_bytes : 0;
   }
+  b->model->has_copies = n_bytes > 0;
   char needed[BYTES_TEXT], found[BYTES_TEXT];
   if (n_bytes > room.free_bytes)
     janus_fail(&b->error, JANUS_ERROR_MEMORY,

@@ -14,7 +14,8 @@ typedef struct ModelBuilder {
 
 bool builder_ok(const ModelBuilder *b);
 
-// Fails when the tensors that cannot be used where they lie in their files do not fit into memory.
+// Notes whether there are tensors that cannot be used where they lie in their files; fails when
+// those do not fit into memory.
 void part_check_copies(ModelBuilder *b);
 
 // Names are printf formats: "layers.%d." and so on.

@@ -108,8 +108,10 @@ static bool build(JanusModel *model, const char *folder, JanusError *error) {
     model_build_llama(&builder);
   if (builder_ok(&builder))
     model_build_vq(&builder);
+  const size_t before = model->resident_bytes;
   if (builder_ok(&builder))
     model_build_vision(&builder);
+  model->vision_bytes = model->resident_bytes - before;
   return builder_ok(&builder) || janus_fail(error, builder.error.code, "%s", builder.error.message);
 }
 

@@ -162,6 +162,8 @@ struct JanusModel {
   JanusTags tags; // ids of the template's tags, looked up by text
 
   size_t resident_bytes; // of the tensors in use, packed copies instead of what they replace
+  size_t vision_bytes;   // of those, what only an edit reads
+  bool has_copies;       // of tensors that cannot be used where they lie in their files
 
   char *owned_text[4];  // folder, name, device name: what info points at
   float **owned_floats; // norms and biases widened to f32, released with the model
