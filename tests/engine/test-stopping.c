@@ -251,38 +251,48 @@ static void test_phase(Work *work, int phase, int n_stops, bool and_again, uint6
 
 // Each stop is followed by a whole run, or the last one alone.
 static void test_phases(const char *what, JanusModel *model, const JanusRequest *request,
-                        int n_stops, bool and_again) {
+                        const int n_stops[N_PHASES], bool and_again) {
   const uint64_t seed = (uint64_t)time(NULL) ^ ((uint64_t)getpid() << 32);
   uint64_t random = seed;
   printf("# %s, seed %llu\n", what, (unsigned long long)seed);
   Work work = work_new(model, request);
-  for (int phase = request->image ? 0 : 1; phase < N_PHASES; phase++)
-    test_phase(&work, phase, n_stops, and_again, &random);
+  for (int phase = 0; phase < N_PHASES; phase++)
+    if (n_stops[phase])
+      test_phase(&work, phase, n_stops[phase], and_again, &random);
   work_clear(&work);
 }
 
 // --- models --------------------------------------------------------------------------------------
 
-static void test_model(const char *name, int n_stops, bool and_again) {
-  JanusModel *model = open_checkpoint(name, jk_cpu_best_isa(), 2);
+// 200 moments of every phase.
+static void test_small(void) {
+  JanusModel *model = open_checkpoint("tiny-f32", jk_cpu_best_isa(), 2);
   JanusImage image = load_picture("portrait.png");
   JanusRequest request = text_request("A red fox, painted in ink.", N_SAMPLES, 9);
-  if (and_again)
-    test_phases("a text", model, &request, n_stops, true);
+  test_phases("a text", model, &request, (const int[N_PHASES]){0, 200, 200, 200}, true);
   request.image = &image;
   request.image_cfg = 5;
-  test_phases("an edit", model, &request, n_stops, and_again);
+  test_phases("an edit", model, &request, (const int[N_PHASES]){200, 40, 20, 20}, true);
   free((void *)image.rgb);
   janus_model_free(model);
 }
 
-int main(int argc, char **argv) {
+// A model that takes seconds, where a stop comes in the middle of a block.
+static void test_demo(void) {
   struct stat status;
-  set_parity_folder(argc, argv);
-  test_model("tiny-f32", 200, true);
-  if (stat(parity_path(DEMO "/config.json"), &status) == 0)
-    test_model(DEMO, 2, false);
-  else
+  if (stat(parity_path(DEMO "/config.json"), &status) != 0) {
     check(true, "the demo model # SKIP it is not there");
+    return;
+  }
+  JanusModel *model = open_checkpoint(DEMO, jk_cpu_best_isa(), 2);
+  const JanusRequest request = text_request("A red fox, painted in ink.", N_SAMPLES, 9);
+  test_phases("the demo model", model, &request, (const int[N_PHASES]){0, 1, 2, 2}, false);
+  janus_model_free(model);
+}
+
+int main(int argc, char **argv) {
+  set_parity_folder(argc, argv);
+  test_small();
+  test_demo();
   return finish();
 }
