@@ -11,8 +11,8 @@
 GtkFileChooserNative *limner_window_new_chooser(LimnerWindow *self, const char *title,
                                                 GtkFileChooserAction action, const char *accept) {
   g_clear_object(&self->chooser);
+  // Not modal: GTK does not let a window be closed that a modal one is open over.
   self->chooser = gtk_file_chooser_native_new(title, GTK_WINDOW(self), action, accept, NULL);
-  gtk_native_dialog_set_modal(GTK_NATIVE_DIALOG(self->chooser), TRUE);
   return self->chooser;
 }
 
