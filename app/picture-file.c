@@ -106,6 +106,13 @@ static gboolean is_whole_jpeg(Bytes b) {
   return at < b.n && find_pair(b, at, "\xff\xd9") < b.n;
 }
 
+gboolean limner_file_has_header(GBytes *file) {
+  const Bytes b = bytes_of(file);
+  if (!has(b, 0, "BM", 2) || b.n < 18)
+    return TRUE;
+  return read_number(b.at + 10, 4, FALSE) <= b.n && read_number(b.at + 14, 4, FALSE) <= b.n - 14;
+}
+
 gboolean limner_file_is_whole(GBytes *file) {
   const Bytes b = bytes_of(file);
   if (is_png(b))
@@ -115,7 +122,7 @@ gboolean limner_file_is_whole(GBytes *file) {
   if (is_webp(b))
     return read_number(b.at + 4, 4, FALSE) <= b.n - 8;
   if (has(b, 0, "BM", 2) && b.n >= 6)
-    return read_number(b.at + 2, 4, FALSE) <= b.n;
+    return read_number(b.at + 2, 4, FALSE) <= b.n && limner_file_has_header(file);
   return TRUE;
 }
 

@@ -155,7 +155,7 @@ static gboolean feed(GdkPixbufLoader *loader, Size *size, GBytes *file, GError *
     take_size(size, width_px, height_px);
   gsize n_bytes = 0;
   const guint8 *data = g_bytes_get_data(file, &n_bytes);
-  gboolean ok = TRUE;
+  gboolean ok = limner_file_has_header(file);
   for (gsize at = 0; ok && at < n_bytes && !size->is_refused; at += CHUNK_BYTES)
     ok = gdk_pixbuf_loader_write(loader, data + at, MIN(CHUNK_BYTES, n_bytes - at), error);
   if (ok && !size->is_refused) // a short file is decoded in here

@@ -25,6 +25,9 @@ gboolean limner_file_is_tiff(GBytes *file);
 // FALSE when a PNG, JPEG, WebP or BMP file ends before its picture does, which GdkPixbuf's loaders
 // pass over; TRUE for whatever else.
 gboolean limner_file_is_whole(GBytes *file);
+// FALSE when a BMP file ends before its header does: GdkPixbuf's loader takes memory for all of
+// that, four gigabytes at most.
+gboolean limner_file_has_header(GBytes *file);
 // The size in the first chunk of a WebP file (RFC 9649, 2.5 to 2.7), for which GdkPixbuf's loader
 // takes memory before it tells it. FALSE when it is none.
 gboolean limner_file_find_webp_size(GBytes *file, gint64 *width_px, gint64 *height_px);

@@ -230,6 +230,21 @@ static void test_refused_sizes(void) {
   g_assert_cmpint(peak_kilobytes() - before, <, 50000); // observed: 0
 }
 
+// The loader for BMP takes memory for as much of a header as the file says it has.
+static void test_bmp_header(void) {
+  const glong before = peak_kilobytes();
+  for (gsize at = 10; at <= 14; at += 4) {
+    g_autoptr(GBytes) good = new_bmp(1, 1);
+    g_autoptr(GByteArray) bytes = g_bytes_unref_to_array(g_bytes_ref(good));
+    memcpy(bytes->data + at, "\xff\xff\xff\x5f", 4);
+    g_autoptr(GBytes) file = g_bytes_new(bytes->data, bytes->len);
+    assert_refused(file, "expected a whole picture, found one that breaks off");
+    gint64 width_px = 0, height_px = 0;
+    g_assert_false(limner_file_find_size(file, &width_px, &height_px));
+  }
+  g_assert_cmpint(peak_kilobytes() - before, <, 50000); // observed: 0
+}
+
 // A drawing is a program: this one draws ten thousand million squares.
 static void test_svg(void) {
   static const char *const beginnings[] = {"", " \r\n\t", "\xef\xbb\xbf",
@@ -537,6 +552,7 @@ int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/bad-pictures/extreme-shapes", test_extreme_shapes);
   g_test_add_func("/bad-pictures/refused-sizes", test_refused_sizes);
+  g_test_add_func("/bad-pictures/bmp-header", test_bmp_header);
   g_test_add_func("/bad-pictures/svg", test_svg);
   g_test_add_func("/bad-pictures/webp", test_webp);
   g_test_add_func("/bad-pictures/source", test_source);
