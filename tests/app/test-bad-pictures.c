@@ -362,7 +362,7 @@ static void test_bombs(void) {
   g_log_set_always_fatal(fatal);
   const glong grown = peak_kilobytes() - before;
   g_test_message("%ld kB more", grown);
-  g_assert_cmpint(grown, <, 100000); // observed: 20812
+  g_assert_cmpint(grown, <, 200000); // observed: 20812, with AddressSanitizer 138148
 }
 
 static char *find_text(GBytes *file) {

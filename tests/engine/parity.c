@@ -136,6 +136,12 @@ double now_ms(void) {
   return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
+double cpu_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
 void check_threads(const char *checkpoint, const JanusRequest *request) {
   int32_t *first = NULL;
   for (int n_threads = 1; n_threads <= 3; n_threads++) {

@@ -42,5 +42,7 @@ void check_threads(const char *checkpoint, const JanusRequest *request);
 uint32_t next_random(uint64_t *state);
 
 double now_ms(void);
+// Time that this process has computed, all threads together: bounds on it hold on a busy machine.
+double cpu_ms(void);
 
 #endif
