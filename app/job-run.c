@@ -13,6 +13,7 @@
 enum { N_MARKS = 48 };
 // What rows show that are not painted yet.
 #define BLANK_LEVEL 0x80
+#define SPARE_BYTES ((gsize)32 << 20)
 
 typedef struct Run {
   // Borrowed
@@ -249,12 +250,18 @@ static void on_cancelled(GCancellable *cancellable, gpointer session) {
   janus_session_cancel(session);
 }
 
-static gboolean fail_previews(int n_samples, gsize picture_bytes, JanusError *error) {
-  error->code = JANUS_ERROR_MEMORY;
-  g_snprintf(error->message, sizeof error->message,
-             "not enough memory: the previews of %d samples need %.2f GB", n_samples,
-             (double)n_samples * (double)picture_bytes / 1e9);
-  return FALSE;
+// What is shown of every sample while it is painted, blank; NULL where that, the pictures that come
+// of it and what GLib must not be refused do not fit into memory.
+static guint8 *new_previews(gsize n, gsize picture_bytes, JanusError *error) {
+  const gsize n_bytes = n * picture_bytes;
+  guint8 *shown = janus_memory_has_room(2 * n_bytes + SPARE_BYTES, "the pictures", error)
+                      ? g_try_malloc(n_bytes)
+                      : NULL;
+  if (shown)
+    memset(shown, BLANK_LEVEL, n_bytes);
+  else if (error->code == JANUS_ERROR_NONE)
+    *error = (JanusError){JANUS_ERROR_MEMORY, "not enough memory for the pictures"};
+  return shown;
 }
 
 static gboolean run_session(LimnerJob *job, JanusModel *model, JanusError *error) {
@@ -268,12 +275,11 @@ static gboolean run_session(LimnerJob *job, JanusModel *model, JanusError *error
   const gsize n = (gsize)request->n_samples;
   Run run = {.job = job, .request = request, .info = info, .session = session};
   run.picture_bytes = (gsize)info->image_size_px * (gsize)info->image_size_px * 3;
-  run.shown = g_try_malloc_n(n, run.picture_bytes);
+  run.shown = new_previews(n, run.picture_bytes, error);
   if (!run.shown) {
     janus_session_free(session);
-    return fail_previews(request->n_samples, run.picture_bytes, error);
+    return FALSE;
   }
-  memset(run.shown, BLANK_LEVEL, n * run.picture_bytes);
   run.scratch = g_malloc(run.picture_bytes);
   run.n_fine = g_new0(guint, n);
   GCancellable *cancellable = limner_job_get_cancellable(job);

@@ -160,6 +160,10 @@ typedef struct JanusMemory {
 JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens,
                                   bool is_edit);
 
+// Whether so many bytes more can be had: from this machine, its control groups and ulimit -v. False
+// with MEMORY and a sentence that names `purpose` when not. Any thread.
+bool janus_memory_has_room(uint64_t n_bytes, const char *purpose, JanusError *error);
+
 // --- a run --------------------------------------------------------------------------------------
 
 // Text to image, or with an image an edit. Everything pointed at is borrowed for the call that

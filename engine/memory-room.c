@@ -144,3 +144,13 @@ bool janus_memory_check_room(const JanusMemory *needed, const MemoryRoom *room, 
                     janus_bytes_text(needed->activation_bytes, activations),
                     janus_bytes_text(room->free_bytes, found), room->limit);
 }
+
+bool janus_memory_has_room(uint64_t n_bytes, const char *purpose, JanusError *error) {
+  const MemoryRoom room = janus_memory_room();
+  char needed[BYTES_TEXT], found[BYTES_TEXT];
+  return n_bytes <= room.free_bytes ||
+         janus_fail(error, JANUS_ERROR_MEMORY,
+                    "not enough memory: %s needed for %s, %s are free %s",
+                    janus_bytes_text(n_bytes, needed), purpose,
+                    janus_bytes_text(room.free_bytes, found), room.limit);
+}

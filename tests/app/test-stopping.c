@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { N_STOPS = 100, N_SAMPLES = 4, BOUND_MS = 1000 }; // of computing
+enum { N_STOPS = 100, N_LOADS = 200, N_SAMPLES = 4, BOUND_MS = 1000 }; // of computing
 
 // --- what is painted when nobody stops -----------------------------------------------------------
 
@@ -144,7 +144,7 @@ static void test_while_loading(void) {
   g_autoptr(GBytes) expected = NULL;
   guint n_loading = 0;
   LimnerJobQueue *queue = limner_job_queue_new();
-  for (int i = 0; i < N_STOPS; i++) {
+  for (int i = 0; i < N_LOADS; i++) {
     limner_job_queue_set_model(queue, TINY_FOLDER, "cpu");
     LimnerJob *stopped = add_job(queue), *kept = add_job(queue);
     spend(g_test_rand_int_range(0, 4000));
@@ -159,7 +159,7 @@ static void test_while_loading(void) {
     let_go(stopped);
     let_go(kept);
   }
-  g_test_message("%u of %d stops came while the model was opening", n_loading, N_STOPS);
+  g_test_message("%u of %d stops came while the model was opening", n_loading, N_LOADS);
   g_assert_finalize_object(queue);
 }
 
