@@ -173,6 +173,11 @@ typedef struct JanusRequest {
   const JanusImage *image;     // the picture to change, or NULL
   const int32_t *image_tokens; // [n_image_tokens] its tokens where they are known; NULL = encode it
   int n_samples;               // >= 1
+  int first_sample; // index of the first of them: samples 2 and 3 are the same whether they are
+                    // asked for alone or behind 0 and 1
+  const int32_t *known_tokens; // [n_samples][n_known] of a run that was stopped: it goes on behind
+                               // them and ends as it would have ended; NULL = none
+  int n_known;                 // 0 .. n_image_tokens
   uint64_t seed;               // 0 .. 2^53-1
   double cfg;                  // 1 = conditional rows alone
   double image_cfg;   // edits: 0 = the row that knows the picture's tokens alone (cfg_weight2)
@@ -183,13 +188,13 @@ typedef struct JanusRequest {
 
 typedef enum JanusPhase {
   JANUS_PHASE_LOOK,    // the encoders, for an edit; n_done of n_total blocks
-  JANUS_PHASE_PREFILL, // the prompt
+  JANUS_PHASE_PREFILL, // the prompt, and the tokens known before
   JANUS_PHASE_DECODE,  // picture tokens
 } JanusPhase;
 
 typedef struct JanusProgress {
   JanusPhase phase;
-  int n_done; // prompt positions or tokens per sample
+  int n_done; // prompt positions (and positions of known tokens) or tokens per sample
   int n_total;
 } JanusProgress;
 
@@ -214,7 +219,8 @@ bool janus_session_run(JanusSession *session, JanusProgressFunc progress, void *
 // Asks a run or a decode of this session to stop at the next step or layer. Any thread.
 void janus_session_cancel(JanusSession *session);
 
-// Tokens of one sample so far; borrowed, valid until the session is freed.
+// Tokens of one sample so far, those known before included; borrowed, valid until the session is
+// freed. `sample` counts from 0 whatever the request's first_sample, as everywhere here.
 const int32_t *janus_session_get_tokens(const JanusSession *session, int sample, int *n_tokens);
 
 // The picture of one sample by the VQ decoder into rgb [size][size][3]. Tokens not known yet repeat

@@ -253,6 +253,25 @@ bool generation_feed(Generation *g, int first, int n, const int32_t *tokens, int
   return true;
 }
 
+int generation_max_refed(const Generation *g) {
+  return g->ws.max_rows / g->plan.n_classes;
+}
+
+bool generation_refeed(Generation *g, int sample, const int32_t *tokens, int slot, int n,
+                       const atomic_bool *cancel) {
+  const int n_classes = g->plan.n_classes, n_rows = n * n_classes;
+  for (int row = 0; row < n_rows; row++) {
+    const int i = row / n, at = row % n;
+    g->fed[row] = tokens[at];
+    g->rows[row] = (LlamaRow){.prefix = prefix_of(g, g->plan.classes[i]),
+                              .cache = &g->tails[sample * n_classes + i],
+                              .n_prefix = g->n_prefix,
+                              .slot = slot + at};
+  }
+  embed_codes(g, g->ws.x, g->fed, n_rows);
+  return llama_forward(g->model, &g->ws, g->rows, n_rows, cancel);
+}
+
 // The logits of one class, NULL where the plan has no such rows.
 static const float *logits_of(const Generation *g, GenerationClass class, size_t n_values) {
   for (int i = 0; i < g->plan.n_classes; i++)

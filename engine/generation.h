@@ -84,6 +84,13 @@ int generation_prefill_total(const Generation *g);
 bool generation_feed(Generation *g, int first, int n, const int32_t *tokens, int slot,
                      const atomic_bool *cancel);
 
+// Feeds slots slot .. slot + n - 1 (slot >= 1) of one sample at once, whose tokens are known: the
+// keys and values are those that as many calls of generation_feed() write. At most
+// generation_max_refed() slots. False as above.
+bool generation_refeed(Generation *g, int sample, const int32_t *tokens, int slot, int n,
+                       const atomic_bool *cancel);
+int generation_max_refed(const Generation *g);
+
 // Logits of the n samples last fed, and the guided ones [n][n_codes], which are returned:
 // c = (full + image_cfg part) / (1 + image_cfg), uncond + cfg (c - uncond).
 const float *generation_logits(Generation *g, int n, double cfg, double image_cfg);

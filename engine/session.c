@@ -29,7 +29,9 @@ struct JanusSession {
   double cfg, image_cfg;
   bool is_edit;
   int n_samples;
-  int n_done; // tokens of every sample
+  int n_known; // tokens of every sample at the start
+  int n_done;  // tokens of every sample
+  int n_fed;   // slots of every sample whose keys and values are there
   atomic_bool cancel;
 };
 
@@ -57,6 +59,10 @@ bool janus_request_check(const JanusRequest *request, JanusError *error) {
   if (request->n_samples < 1 || request->n_samples > JANUS_MAX_SAMPLES)
     return janus_fail(error, JANUS_ERROR_REQUEST, "samples must be 1 to %d, found %d",
                       JANUS_MAX_SAMPLES, request->n_samples);
+  if (request->first_sample < 0 || request->first_sample > JANUS_MAX_SAMPLES - request->n_samples)
+    return janus_fail(error, JANUS_ERROR_REQUEST,
+                      "the first of %d samples must be 0 to %d, found %d", request->n_samples,
+                      JANUS_MAX_SAMPLES - request->n_samples, request->first_sample);
   if (request->seed > max_seed)
     return janus_fail(error, JANUS_ERROR_REQUEST, "seed must be 0 to %llu (2^53-1), found %llu",
                       (unsigned long long)max_seed, (unsigned long long)request->seed);
@@ -94,6 +100,22 @@ bool janus_request_prompt(const JanusModel *model, const JanusRequest *request, 
       config->max_positions - config->n_image_tokens, n_found);
 }
 
+static bool check_known(const JanusConfig *config, const JanusRequest *request, JanusError *error) {
+  if (!request->known_tokens)
+    return true;
+  if (request->n_known < 0 || request->n_known > config->n_image_tokens)
+    return janus_fail(error, JANUS_ERROR_REQUEST,
+                      "a picture to continue must have 0 to %d tokens, found %d",
+                      config->n_image_tokens, request->n_known);
+  const size_t n = (size_t)request->n_samples * (size_t)request->n_known;
+  for (size_t i = 0; i < n; i++)
+    if (request->known_tokens[i] < 0 || request->known_tokens[i] >= config->n_codes)
+      return janus_fail(error, JANUS_ERROR_REQUEST,
+                        "a token of the picture to continue must be 0 to %d, found %d",
+                        config->n_codes - 1, (int)request->known_tokens[i]);
+  return true;
+}
+
 bool janus_request_tokens_check(const JanusModel *model, const JanusRequest *request,
                                 JanusError *error) {
   const JanusConfig *config = &model->config;
@@ -102,7 +124,7 @@ bool janus_request_tokens_check(const JanusModel *model, const JanusRequest *req
       return janus_fail(error, JANUS_ERROR_REQUEST,
                         "token %d of the picture to change must be 0 to %d, found %d", i,
                         config->n_codes - 1, (int)request->image_tokens[i]);
-  return true;
+  return check_known(config, request, error);
 }
 
 // --- making and releasing -----------------------------------------------------------------------
@@ -146,7 +168,19 @@ static void plan_draws(JanusSession *session, const JanusRequest *request) {
                                       .top_k = request->top_k,
                                       .top_p = (float)request->top_p,
                                       .seed = request->seed,
-                                      .sample_index = (uint32_t)i};
+                                      .sample_index = (uint32_t)(request->first_sample + i)};
+}
+
+static int32_t *token_at(JanusSession *session, int sample, int index) {
+  return session->tokens + (size_t)sample * (size_t)session->model->config.n_image_tokens + index;
+}
+
+static void take_known(JanusSession *session, const JanusRequest *request) {
+  session->n_known = session->n_done = request->known_tokens ? request->n_known : 0;
+  const size_t n = (size_t)session->n_known;
+  for (int i = 0; n > 0 && i < session->n_samples; i++)
+    memcpy(token_at(session, i, 0), request->known_tokens + (size_t)i * n,
+           n * sizeof *session->tokens);
 }
 
 static JanusSession *new_session(JanusModel *model, const JanusRequest *request,
@@ -164,6 +198,7 @@ static JanusSession *new_session(JanusModel *model, const JanusRequest *request,
   atomic_init(&session->cancel, false);
   if (allocate(session, request, prompt, error)) {
     plan_draws(session, request);
+    take_known(session, request);
     return session;
   }
   janus_session_free(session);
@@ -208,10 +243,6 @@ static bool is_cancelled(const JanusSession *session) {
   return atomic_load_explicit(&session->cancel, memory_order_relaxed);
 }
 
-static int32_t *token_at(JanusSession *session, int sample, int index) {
-  return session->tokens + (size_t)sample * (size_t)session->model->config.n_image_tokens + index;
-}
-
 // Draws token `index` of samples first .. first + n - 1 from a row of `guided` each.
 static bool draw(JanusSession *session, const float *guided, int index, int first, int n,
                  JanusError *error) {
@@ -243,8 +274,34 @@ static bool step(JanusSession *session, JanusError *error) {
     if (!draw(session, guided, index, first, n, error))
       return false;
   }
-  session->n_done++;
+  session->n_fed = ++session->n_done;
   return true;
+}
+
+static bool feed_first(JanusSession *session) {
+  Generation *g = &session->generation;
+  for (int first = 0; first < session->n_samples; first += g->group_samples) {
+    const int left = session->n_samples - first;
+    const int n = left < g->group_samples ? left : g->group_samples;
+    if (!generation_feed(g, first, n, session->fed, 0, &session->cancel))
+      return false;
+  }
+  session->n_fed = 1;
+  return true;
+}
+
+// The next slots of every sample whose tokens are known: nothing is drawn.
+static bool refeed(JanusSession *session, JanusError *error) {
+  Generation *g = &session->generation;
+  const int slot = session->n_fed, left = session->n_done - slot;
+  const int n = left < generation_max_refed(g) ? left : generation_max_refed(g);
+  bool ok = slot > 0 || feed_first(session);
+  for (int i = 0; slot > 0 && ok && i < session->n_samples; i++)
+    ok = generation_refeed(g, i, token_at(session, i, slot - 1), slot, n, &session->cancel);
+  if (!ok)
+    return janus_fail(error, JANUS_ERROR_CANCELLED, "stopped");
+  session->n_fed += slot > 0 ? n : 0;
+  return janus_device_check(session->model->device, error);
 }
 
 static bool prefill(JanusSession *session, JanusError *error) {
@@ -253,12 +310,20 @@ static bool prefill(JanusSession *session, JanusError *error) {
   return janus_fail(error, JANUS_ERROR_CANCELLED, "stopped");
 }
 
-// One block of an encoder, one chunk of the prompt or one token of every sample, holding the
-// device.
+// The prompt's positions and those of the tokens known before.
+static JanusProgress prefill_progress(const JanusSession *session) {
+  const Generation *g = &session->generation;
+  const int n_rows = g->plan.n_classes * session->n_samples;
+  const int n_refed = session->n_fed < session->n_known ? session->n_fed : session->n_known;
+  return (JanusProgress){JANUS_PHASE_PREFILL, generation_prefill_done(g) + n_rows * n_refed,
+                         generation_prefill_total(g) + n_rows * session->n_known};
+}
+
+// One block of an encoder, one chunk of the prompt or of known tokens, or one token of every
+// sample, holding the device.
 static bool advance(JanusSession *session, JanusProgress *progress, JanusError *error) {
   Generation *g = &session->generation;
   Vision *vision = &session->vision;
-  const int n_prompt = generation_prefill_total(g);
   if (is_cancelled(session))
     return janus_fail(error, JANUS_ERROR_CANCELLED, "stopped");
   if (!vision_is_done(vision)) { // takes the device itself, to let others in between
@@ -268,9 +333,12 @@ static bool advance(JanusSession *session, JanusProgress *progress, JanusError *
   }
   bool ok;
   pthread_mutex_lock(&session->model->lock);
-  if (session->n_done == 0 && generation_prefill_done(g) < n_prompt) {
+  if (session->n_fed == 0 && generation_prefill_done(g) < generation_prefill_total(g)) {
     ok = prefill(session, error);
-    *progress = (JanusProgress){JANUS_PHASE_PREFILL, generation_prefill_done(g), n_prompt};
+    *progress = prefill_progress(session);
+  } else if (session->n_fed < session->n_done) {
+    ok = refeed(session, error);
+    *progress = prefill_progress(session);
   } else {
     ok = step(session, error);
     *progress =
