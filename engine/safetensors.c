@@ -228,7 +228,8 @@ static bool add_header(SafetensorsSet *set, const Shard *shard, const json_t *he
       return janus_fail(error, JANUS_ERROR_MEMORY, "%s: not enough memory", shard->path);
     set->n_tensors++;
   }
-  return check_overlap(set->tensors + n_before, set->n_tensors - n_before, error);
+  return set->n_tensors == n_before ||
+         check_overlap(set->tensors + n_before, set->n_tensors - n_before, error);
 }
 
 // --- sets ---------------------------------------------------------------------------------------
