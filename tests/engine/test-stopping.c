@@ -21,6 +21,11 @@ enum {
   PHASE_PICTURE = JANUS_PHASE_DECODE + 1, // tokens to pixels
   N_PHASES,
   N_SAMPLES = 2,
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  N_STOPS = 40, // in each phase
+#else
+  N_STOPS = 200,
+#endif
 };
 static const char *const phase_names[N_PHASES] = {
     [JANUS_PHASE_LOOK] = "the encoders",
@@ -264,15 +269,15 @@ static void test_phases(const char *what, JanusModel *model, const JanusRequest 
 
 // --- models --------------------------------------------------------------------------------------
 
-// 200 moments of every phase.
 static void test_small(void) {
   JanusModel *model = open_checkpoint("tiny-f32", jk_cpu_best_isa(), 2);
   JanusImage image = load_picture("portrait.png");
   JanusRequest request = text_request("A red fox, painted in ink.", N_SAMPLES, 9);
-  test_phases("a text", model, &request, (const int[N_PHASES]){0, 200, 200, 200}, true);
+  test_phases("a text", model, &request, (const int[N_PHASES]){0, N_STOPS, N_STOPS, N_STOPS}, true);
   request.image = &image;
   request.image_cfg = 5;
-  test_phases("an edit", model, &request, (const int[N_PHASES]){200, 40, 20, 20}, true);
+  test_phases("an edit", model, &request,
+              (const int[N_PHASES]){N_STOPS, N_STOPS / 5, N_STOPS / 10, N_STOPS / 10}, true);
   free((void *)image.rgb);
   janus_model_free(model);
 }
