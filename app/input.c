@@ -3,11 +3,17 @@
 #include "app/input.h"
 
 #include "app/picture-load.h"
+#include "app/recipe.h"
+
+#include <string.h>
 
 struct LimnerInput {
   gatomicrefcount ref_count;
   LimnerPicture *picture;
   char *name;
+  GBytes *file;        // NULL = made of the picture when asked for
+  char *recipe;        // the file's JSON; NULL = the picture's
+  gboolean is_foreign; // `sha256` is that of a file which is not here
   GMutex lock;
   char *sha256; // under the lock until it is set, then never changed
 };
@@ -22,6 +28,7 @@ LimnerInput *limner_input_new_from_picture(LimnerPicture *picture, const char *n
   input->picture = limner_picture_ref(picture);
   input->name = g_strdup(name);
   input->sha256 = g_strdup(sha256);
+  input->is_foreign = sha256 != NULL;
   return input;
 }
 
@@ -30,7 +37,11 @@ LimnerInput *limner_input_new_from_bytes(GBytes *file, const char *name, GError 
   if (!picture)
     return NULL;
   g_autofree char *sha256 = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, file);
-  return limner_input_new_from_picture(picture, name, sha256);
+  LimnerInput *input = limner_input_new_from_picture(picture, name, sha256);
+  g_autofree char *parameters = NULL;
+  input->file = g_bytes_ref(file);
+  limner_recipe_find_chunks(file, name, &input->recipe, &parameters, NULL);
+  return input;
 }
 
 LimnerInput *limner_input_load(const char *path, GError **error) {
@@ -50,6 +61,8 @@ void limner_input_unref(LimnerInput *input) {
   g_mutex_clear(&input->lock);
   g_free(input->name);
   g_free(input->sha256);
+  g_clear_pointer(&input->file, g_bytes_unref);
+  g_free(input->recipe);
   g_free(input);
 }
 
@@ -69,4 +82,24 @@ const char *limner_input_get_sha256(LimnerInput *input) {
   }
   g_mutex_unlock(&input->lock);
   return input->sha256;
+}
+
+GBytes *limner_input_dup_file(LimnerInput *input) {
+  if (input->file)
+    return g_bytes_ref(input->file);
+  return input->is_foreign ? NULL : limner_picture_dup_png(input->picture, NULL);
+}
+
+GBytes *limner_input_dup_tokens(LimnerInput *input, const JanusModelInfo *info) {
+  const char *json = input->recipe ? input->recipe : limner_picture_get_recipe(input->picture);
+  g_autoptr(LimnerRecipe) recipe = json ? limner_recipe_parse(json, NULL) : NULL;
+  g_autofree char *model = g_utf8_make_valid(info->name, -1);
+  if (!recipe || recipe->n_tokens != info->n_image_tokens || strcmp(recipe->model, model) != 0 ||
+      limner_picture_get_width(input->picture) != info->image_size_px ||
+      limner_picture_get_height(input->picture) != info->image_size_px)
+    return NULL;
+  for (int i = 0; i < recipe->n_tokens; i++)
+    if (recipe->tokens[i] >= info->n_codes)
+      return NULL;
+  return g_bytes_new(recipe->tokens, (gsize)recipe->n_tokens * sizeof *recipe->tokens);
 }

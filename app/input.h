@@ -33,6 +33,15 @@ const char *limner_input_get_name(const LimnerInput *input);
 // Any thread.
 const char *limner_input_get_sha256(LimnerInput *input);
 
+// The picture's file: the bytes it was read from, or the PNG that is made of a picture of our own.
+// Its SHA-256 is the one above. NULL when there is no memory for one, or the input was made from
+// pixels with another file's SHA-256. Owned; blocks a little; any thread.
+GBytes *limner_input_dup_file(LimnerInput *input);
+// The tokens that a picture of our own was painted from, gint32 [n_image_tokens], when its recipe
+// tells them, this model painted it and it has that model's size; else NULL. Whether the pixels
+// are still those is not looked at. Owned; blocks a little; any thread.
+GBytes *limner_input_dup_tokens(LimnerInput *input, const JanusModelInfo *info);
+
 // The square that a model sees of it (see janus_image_fit()). `info` NULL = the original's 384.
 // Blocks a little; any thread.
 LimnerPicture *limner_input_dup_seen(LimnerInput *input, JanusFit fit, const JanusModelInfo *info,

@@ -27,6 +27,10 @@ void limner_job_flush(LimnerJob *self);
 gboolean limner_job_is_own_thread(LimnerJob *self);
 
 gboolean limner_job_get_shows_growth(LimnerJob *self);
+// Set before the run or with NULL members; borrowed.
+const LimnerJobRecorder *limner_job_get_recorder(LimnerJob *self, gpointer *data);
+// The known tokens when they were painted by this very model; NULL = none. Borrowed.
+GBytes *limner_job_get_known_tokens(LimnerJob *self, const JanusModelInfo *info);
 
 // Seconds that one decode of a picture takes with the model in use, measured; 0 = not known. A
 // queue hands it from one job to the next.

@@ -13,6 +13,8 @@
 enum { N_MARKS = 48 };
 // What rows show that are not painted yet.
 #define BLANK_LEVEL 0x80
+// How far the same tokens may decode apart on two devices, in levels of 255.
+enum { OTHER_DEVICE_LEVELS = 4 };
 #define SPARE_BYTES ((gsize)32 << 20)
 
 typedef struct Run {
@@ -25,8 +27,10 @@ typedef struct Run {
   guint8 *shown;   // [n_samples][size][size][3] what the previews show
   guint8 *scratch; // [size][size][3]
   guint *n_fine;   // [n_samples] rows of `shown` that come from a full decode
+  gint32 *newest;  // [n_samples] the last token of each
   // Plain
   gsize picture_bytes;
+  int n_known;       // tokens of every sample that were painted before
   int n_rows;        // complete token rows previewed
   int next_decode;   // the sample whose turn it is
   gint64 start_us;   // of painting
@@ -135,7 +139,47 @@ static void report_speed(Run *run, int n_done, int n_total) {
   limner_job_report_progress(run->job, (guint)n_done, (guint)n_total, rate * n, left);
 }
 
+// --- the recorder --------------------------------------------------------------------------------
+
+static void tell_started(Run *run) {
+  gpointer data = NULL;
+  const LimnerJobRecorder *recorder = limner_job_get_recorder(run->job, &data);
+  g_autofree char *identity = limner_model_dup_identity(run->info);
+  if (recorder->started)
+    recorder->started(data, identity, (guint)run->n_known, (guint)run->info->n_image_tokens);
+}
+
+static void tell_tokens(Run *run, int n_done) {
+  gpointer data = NULL;
+  const LimnerJobRecorder *recorder = limner_job_get_recorder(run->job, &data);
+  if (!recorder->token)
+    return;
+  for (int i = 0; i < run->request->n_samples; i++) {
+    int n = 0;
+    const int32_t *tokens = janus_session_get_tokens(run->session, i, &n);
+    run->newest[i] = tokens[n_done - 1];
+  }
+  recorder->token(data, (guint)n_done - 1, run->newest, (guint)run->request->n_samples);
+}
+
+static void tell_finished(Run *run, int sample, LimnerPicture *picture) {
+  gpointer data = NULL;
+  const LimnerJobRecorder *recorder = limner_job_get_recorder(run->job, &data);
+  if (recorder->finished)
+    recorder->finished(data, (guint)sample, picture);
+}
+
+static void tell_over(LimnerJob *job, const GError *error) {
+  gpointer data = NULL;
+  const LimnerJobRecorder *recorder = limner_job_get_recorder(job, &data);
+  if (recorder->over)
+    recorder->over(data, error);
+}
+
+// --- progress ------------------------------------------------------------------------------------
+
 static void start_painting(Run *run) {
+  tell_started(run);
   run->start_us = g_get_monotonic_time();
   limner_job_report_progress(run->job, 0, (guint)run->info->n_image_tokens, 0, -1);
   limner_job_report_state(run->job, LIMNER_JOB_PAINTING);
@@ -150,6 +194,7 @@ static void report_part(Run *run, LimnerJobState state, const JanusProgress *pro
 static void paint_step(Run *run, const JanusProgress *progress) {
   if (run->start_us == 0)
     start_painting(run);
+  tell_tokens(run, progress->n_done);
   mark(run, progress->n_done);
   report_speed(run, progress->n_done, progress->n_total);
   if (limner_job_get_shows_growth(run->job))
@@ -190,8 +235,9 @@ static void report_tokens(Run *run) {
 static LimnerPicture *new_final_picture(Run *run, int sample) {
   int n_tokens = 0;
   const int32_t *tokens = janus_session_get_tokens(run->session, sample, &n_tokens);
+  const guint index = (guint)(run->request->first_sample + sample);
   g_autoptr(LimnerRecipe) recipe =
-      limner_recipe_new(run->request, (guint)sample, tokens, n_tokens, run->info);
+      limner_recipe_new(run->request, index, tokens, n_tokens, run->info);
   g_autoptr(GBytes) bytes = g_bytes_new(run->scratch, run->picture_bytes);
   return limner_recipe_dup_picture(recipe, bytes);
 }
@@ -206,6 +252,7 @@ static gboolean finish_sample(Run *run, int sample, JanusError *error) {
                          .n_rows = (guint)run->info->grid,
                          .grid = (guint)run->info->grid,
                          .finished = TRUE};
+  tell_finished(run, sample, update.picture);
   limner_job_report_sample(run->job, (guint)sample, &update);
   const int n_left = run->request->n_samples - sample - 1;
   const guint n_total = (guint)run->info->n_image_tokens;
@@ -215,6 +262,8 @@ static gboolean finish_sample(Run *run, int sample, JanusError *error) {
 }
 
 static gboolean paint_and_finish(Run *run, JanusError *error) {
+  if (run->n_known == run->info->n_image_tokens)
+    start_painting(run); // which the engine has nothing to say about
   const gboolean painted = janus_session_run(run->session, on_progress, run, error);
   report_tokens(run);
   if (!painted)
@@ -234,10 +283,33 @@ static JanusImage engine_image(const LimnerRequest *request) {
                       .fit = request->fit};
 }
 
+// The picture's own tokens, when they are asked for and do decode to its pixels: a program may have
+// changed those and kept the texts. NULL = the pixels are to be encoded. Owned.
+static GBytes *dup_input_tokens(const LimnerRequest *request, JanusModel *model) {
+  const JanusModelInfo *info = janus_model_get_info(model);
+  GBytes *tokens = request->input && request->uses_input_tokens
+                       ? limner_input_dup_tokens(request->input, info)
+                       : NULL;
+  if (!tokens)
+    return NULL;
+  const gsize n_bytes = (gsize)info->image_size_px * (gsize)info->image_size_px * 3;
+  g_autofree guint8 *rgb = g_malloc(n_bytes);
+  const guint8 *pixels =
+      g_bytes_get_data(limner_picture_get_bytes(limner_input_get_picture(request->input)), NULL);
+  gboolean is_same =
+      janus_model_decode(model, g_bytes_get_data(tokens, NULL), info->n_image_tokens, rgb, NULL);
+  for (gsize i = 0; i < n_bytes && is_same; i++)
+    is_same = ABS(rgb[i] - pixels[i]) <= OTHER_DEVICE_LEVELS;
+  if (!is_same)
+    g_clear_pointer(&tokens, g_bytes_unref);
+  return tokens;
+}
+
 static JanusRequest engine_request(const LimnerRequest *request, const JanusImage *image) {
   return (JanusRequest){.prompt = request->prompt ? request->prompt : "",
                         .image = image,
                         .n_samples = request->n_samples,
+                        .first_sample = request->first_sample,
                         .seed = request->seed,
                         .cfg = request->cfg,
                         .image_cfg = request->image_cfg,
@@ -264,16 +336,33 @@ static guint8 *new_previews(gsize n, gsize picture_bytes, JanusError *error) {
   return shown;
 }
 
-static gboolean run_session(LimnerJob *job, JanusModel *model, JanusError *error) {
-  const LimnerRequest *request = limner_job_get_request(job);
+// `request` says in uses_input_tokens whether it does. NULL and an error on failure.
+static JanusSession *new_session(LimnerJob *job, JanusModel *model, LimnerRequest *request,
+                                 int *n_known, JanusError *error) {
   const JanusModelInfo *info = janus_model_get_info(model);
   const JanusImage image = request->input ? engine_image(request) : (JanusImage){0};
-  const JanusRequest wanted = engine_request(request, request->input ? &image : NULL);
-  JanusSession *session = janus_session_new(model, &wanted, error);
+  JanusRequest wanted = engine_request(request, request->input ? &image : NULL);
+  g_autoptr(GBytes) input_tokens = dup_input_tokens(request, model);
+  request->uses_input_tokens = input_tokens != NULL;
+  wanted.image_tokens = input_tokens ? g_bytes_get_data(input_tokens, NULL) : NULL;
+  GBytes *known = limner_job_get_known_tokens(job, info);
+  if (known && request->n_samples > 0) {
+    wanted.known_tokens = g_bytes_get_data(known, NULL);
+    wanted.n_known = (int)(g_bytes_get_size(known) / sizeof(gint32) / (gsize)request->n_samples);
+  }
+  *n_known = wanted.known_tokens ? wanted.n_known : 0;
+  return janus_session_new(model, &wanted, error);
+}
+
+static gboolean run_session(LimnerJob *job, JanusModel *model, JanusError *error) {
+  const JanusModelInfo *info = janus_model_get_info(model);
+  LimnerRequest request = *limner_job_get_request(job); // what it points at stays the job's
+  Run run = {.job = job, .request = &request, .info = info};
+  JanusSession *session = new_session(job, model, &request, &run.n_known, error);
   if (!session)
     return FALSE;
-  const gsize n = (gsize)request->n_samples;
-  Run run = {.job = job, .request = request, .info = info, .session = session};
+  const gsize n = (gsize)request.n_samples;
+  run.session = session;
   run.picture_bytes = (gsize)info->image_size_px * (gsize)info->image_size_px * 3;
   run.shown = new_previews(n, run.picture_bytes, error);
   if (!run.shown) {
@@ -282,6 +371,7 @@ static gboolean run_session(LimnerJob *job, JanusModel *model, JanusError *error
   }
   run.scratch = g_malloc(run.picture_bytes);
   run.n_fine = g_new0(guint, n);
+  run.newest = g_new0(gint32, n);
   GCancellable *cancellable = limner_job_get_cancellable(job);
   const gulong handler =
       g_cancellable_connect(cancellable, G_CALLBACK(on_cancelled), session, NULL);
@@ -292,6 +382,7 @@ static gboolean run_session(LimnerJob *job, JanusModel *model, JanusError *error
   g_free(run.shown);
   g_free(run.scratch);
   g_free(run.n_fine);
+  g_free(run.newest);
   return ok;
 }
 
@@ -303,6 +394,7 @@ gboolean limner_job_run(LimnerJob *self, JanusModel *model, GError **error) {
     limner_job_report_state(self, is_edit ? LIMNER_JOB_LOOKING : LIMNER_JOB_PREPARING);
     if (!run_session(self, model, &engine_error))
       limner_propagate_engine_error(&local_error, &engine_error);
+    tell_over(self, local_error);
   } else {
     g_set_error_literal(&local_error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "stopped");
   }

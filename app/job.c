@@ -4,6 +4,8 @@
 // about thirty times a second, however fast tokens come.
 #include "app/job-private.h"
 
+#include <string.h>
+
 #define UPDATE_INTERVAL_US (G_USEC_PER_SEC / 30)
 
 // What a worker has reported and the properties do not show yet.
@@ -27,6 +29,10 @@ struct _LimnerJob {
   GThread *thread;
   // Set before the run
   gboolean shows_growth;
+  LimnerJobRecorder recorder;
+  gpointer recorder_data; // owned when recorder.free is set
+  char *known_identity;   // owned
+  GBytes *known_tokens;   // owned
   // What the properties show; the job's thread alone
   LimnerJobState state;
   guint n_done, n_total;
@@ -106,6 +112,10 @@ static void limner_job_finalize(GObject *object) {
   g_clear_object(&self->cancellable);
   g_clear_pointer(&self->context, g_main_context_unref);
   limner_request_free(self->request);
+  if (self->recorder.free)
+    self->recorder.free(self->recorder_data);
+  g_free(self->known_identity);
+  g_clear_pointer(&self->known_tokens, g_bytes_unref);
   g_mutex_clear(&self->lock);
   G_OBJECT_CLASS(limner_job_parent_class)->finalize(object);
 }
@@ -142,7 +152,7 @@ LimnerJob *limner_job_new(const LimnerRequest *request) {
   self->request = limner_request_copy(request);
   const guint n = (guint)MAX(request->n_samples, 0);
   for (guint i = 0; i < n; i++) {
-    g_autoptr(LimnerSample) sample = limner_sample_new(request, i);
+    g_autoptr(LimnerSample) sample = limner_sample_new(request, (guint)request->first_sample + i);
     g_list_store_append(self->samples, sample);
   }
   self->pending.samples = g_new0(SampleUpdate, n);
@@ -417,4 +427,39 @@ const GError *limner_job_get_error(LimnerJob *self) {
 
 GCancellable *limner_job_get_cancellable(LimnerJob *self) {
   return self->cancellable;
+}
+
+// --- what outlives a job
+// --------------------------------------------------------------------------
+
+void limner_job_set_recorder(LimnerJob *self, const LimnerJobRecorder *recorder, gpointer data) {
+  g_return_if_fail(!self->recorder_data);
+  self->recorder = *recorder;
+  self->recorder_data = data;
+}
+
+const LimnerJobRecorder *limner_job_get_recorder(LimnerJob *self, gpointer *data) {
+  *data = self->recorder_data;
+  return &self->recorder;
+}
+
+void limner_job_set_known_tokens(LimnerJob *self, const char *identity, GBytes *tokens) {
+  g_free(self->known_identity);
+  g_clear_pointer(&self->known_tokens, g_bytes_unref);
+  self->known_identity = g_strdup(identity);
+  self->known_tokens = g_bytes_ref(tokens);
+}
+
+GBytes *limner_job_get_known_tokens(LimnerJob *self, const JanusModelInfo *info) {
+  g_autofree char *identity = limner_model_dup_identity(info);
+  return g_strcmp0(identity, self->known_identity) == 0 ? self->known_tokens : NULL;
+}
+
+char *limner_model_dup_identity(const JanusModelInfo *info) {
+  g_autofree char *name = g_utf8_make_valid(info->name, -1);
+  g_strdelimit(name, "\n\r", ' ');
+  // "CPU (AVX-512), 2 threads": tokens do not depend on the threads.
+  const int n_device = (int)strcspn(info->device_name, ",");
+  return g_strdup_printf("%s; %s; %s; %.*s", name, janus_weights_text(info->weights), info->device,
+                         n_device, info->device_name);
 }

@@ -23,8 +23,12 @@ typedef struct LimnerRequest {
   char *prompt;       // owned
   LimnerInput *input; // owned reference; the picture to change, or NULL
   JanusFit fit;       // of the input
+  // The tokens that a picture of our own was painted from stand for its pixels where they fit the
+  // model (see limner_input_dup_tokens()): nothing drifts. FALSE: its pixels are encoded again.
+  gboolean uses_input_tokens;
   int n_samples;
-  guint64 seed; // 0 .. 2^53-1
+  int first_sample; // index of the first of them, usually 0; "sample 4 of that seed, alone"
+  guint64 seed;     // 0 .. 2^53-1
   double cfg;
   double image_cfg; // with an input
   double temperature;
@@ -98,6 +102,33 @@ void limner_job_cancel(LimnerJob *self);
 // Whether pictures are shown while they grow (they are, unless told otherwise before the run). The
 // final pictures are the same.
 void limner_job_set_shows_growth(LimnerJob *self, gboolean shows_growth);
+
+// --- what outlives a job
+// --------------------------------------------------------------------------
+
+// Hears of a run on the thread that runs it and before anyone else does, so that what is done can
+// be kept at once (see app/library.h, which does). Members may be NULL.
+typedef struct LimnerJobRecorder {
+  // Painting begins behind `n_known` tokens of each sample; `identity` is what else than the
+  // request the tokens depend on, as limner_model_dup_identity() says.
+  void (*started)(gpointer data, const char *identity, guint n_known, guint n_total);
+  // Token number `position` of every sample: [n_samples]
+  void (*token)(gpointer data, guint position, const gint32 *tokens, guint n_samples);
+  // A final picture; `index` counts from the request's first sample.
+  void (*finished)(gpointer data, guint index, LimnerPicture *picture);
+  // The run has ended; NULL = every sample was finished.
+  void (*over)(gpointer data, const GError *error);
+  GDestroyNotify free; // with the job, on any thread
+} LimnerJobRecorder;
+
+// Before the run; once.
+void limner_job_set_recorder(LimnerJob *self, const LimnerJobRecorder *recorder, gpointer data);
+// Tokens of a run that was stopped, gint32 [n_samples][n_known], with the identity that run had.
+// The job goes on behind them and ends in the same pictures; with another model it begins anew.
+// Before the run.
+void limner_job_set_known_tokens(LimnerJob *self, const char *identity, GBytes *tokens);
+// The model's name, weight format and device with its instruction set, in one line. Owned.
+char *limner_model_dup_identity(const JanusModelInfo *info);
 
 // Runs the whole job here and now with an opened model: what the worker thread does, and what a
 // test or the command line calls. Updates reach the job's properties when its main context runs;

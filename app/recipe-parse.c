@@ -102,6 +102,10 @@ static void read_request(Reader *reader, LimnerRecipe *recipe) {
   recipe->input_sha256 = read_sha256(reader, input);
   request->image_cfg = read_number(reader, "image_cfg", 0, 1000);
   request->fit = read_fit(reader);
+  const json_t *codes = json_object_get(input, "codes");
+  request->uses_input_tokens = g_strcmp0(json_string_value(codes), "own") == 0;
+  if (codes && !request->uses_input_tokens)
+    complain(reader, "input", "\"codes\" to be \"own\" or left out");
 }
 
 static LimnerRecipe *read_recipe(Reader *reader) {

@@ -21,6 +21,7 @@ LimnerRecipe *limner_recipe_new(const LimnerRequest *request, guint sample, cons
   recipe->request = *request;
   recipe->request.prompt = request->prompt ? g_utf8_make_valid(request->prompt, -1) : NULL;
   recipe->request.input = NULL;
+  recipe->request.first_sample = 0;
   recipe->request.n_samples = (int)sample + 1;
   if (request->input)
     recipe->input_sha256 = g_strdup(limner_input_get_sha256(request->input));
@@ -158,7 +159,8 @@ static void append_request(GString *json, const LimnerRecipe *recipe) {
     return;
   append_number(json, "image_cfg", request->image_cfg);
   append_text(json, "fit", request->fit == JANUS_FIT_CROP ? "crop" : "pad");
-  g_string_append_printf(json, ", \"input\": {\"sha256\": \"%s\"}", recipe->input_sha256);
+  g_string_append_printf(json, ", \"input\": {\"sha256\": \"%s\"%s}", recipe->input_sha256,
+                         request->uses_input_tokens ? ", \"codes\": \"own\"" : "");
 }
 
 char *limner_recipe_dup_json(const LimnerRecipe *recipe) {

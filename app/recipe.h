@@ -14,6 +14,7 @@ typedef struct LimnerRecipe {
   char *device;          // "cpu": results repeat on one device
   char *input_sha256;    // of the picture that was changed; NULL = there was none
   LimnerRequest request; // without its input; prompt NULL = tokens from elsewhere were decoded.
+                         // uses_input_tokens: the input's own tokens stood for its pixels.
                          // n_samples is not told in files, for no sample depends on it: the least
   guint sample;          // index within the request
   int size_px;           // side of the picture
@@ -21,8 +22,9 @@ typedef struct LimnerRecipe {
   int n_tokens;
 } LimnerRecipe;
 
-// Of sample `sample` of a request, whose picture has these tokens, and the model that made it. The
-// request's input is named by its SHA-256. Blocks a little when that is not known yet; any thread.
+// Of sample `sample` (the first is request->first_sample) of a request, whose picture has these
+// tokens, and the model that made it. The request's input is named by its SHA-256. Blocks a little
+// when that is not known yet; any thread.
 LimnerRecipe *limner_recipe_new(const LimnerRequest *request, guint sample, const gint32 *tokens,
                                 int n_tokens, const JanusModelInfo *info);
 void limner_recipe_free(LimnerRecipe *recipe);
