@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Inside the app: picture files of other people's making, decoded to what the engine takes.
+// Inside the app: picture files, read and written whole; those of other people's making decoded to
+// what the engine takes.
 #ifndef LIMNER_PICTURE_LOAD_H
 #define LIMNER_PICTURE_LOAD_H
 
@@ -9,6 +10,10 @@
 // pipe that nobody opens for writing within seconds and one that is silent for half a minute.
 // Blocks for no longer than that.
 GBytes *limner_file_load(const char *path, GError **error);
+
+// Writes a picture's file beside `path` and renames it, synchronised: never half a file. A link is
+// followed; what is there and is no file is refused. One sentence in `error`. Blocks; any thread.
+gboolean limner_file_save(GBytes *file, const char *path, GError **error);
 
 // The size that a picture file states, before EXIF turns it; nothing of it is decoded but the
 // header. FALSE when it states none. Blocks a little; any thread.

@@ -2,6 +2,8 @@
 // Pictures as shared pixels, and as PNG files.
 #include "app/picture.h"
 
+#include "app/export.h"
+#include "app/picture-load.h"
 #include "app/png-text.h"
 
 #include <gdk-pixbuf/gdk-pixbuf.h>
@@ -95,6 +97,8 @@ GBytes *limner_picture_dup_png(LimnerPicture *picture, GError **error) {
   GBytes *png = g_bytes_new_take(data, n_bytes);
   add_text(&png, "parameters", picture->parameters, FALSE);
   add_text(&png, "limner", picture->recipe, TRUE);
+  g_autofree char *xmp = limner_picture_dup_xmp(picture);
+  add_text(&png, "XML:com.adobe.xmp", xmp, TRUE);
   return png;
 }
 
@@ -119,11 +123,15 @@ static char *dup_target(const char *path, GError **error) {
 
 gboolean limner_picture_save_png(LimnerPicture *picture, const char *path, GError **error) {
   g_autoptr(GBytes) png = limner_picture_dup_png(picture, error);
-  g_autofree char *target = png ? dup_target(path, error) : NULL;
+  return png && limner_file_save(png, path, error);
+}
+
+gboolean limner_file_save(GBytes *file, const char *path, GError **error) {
+  g_autofree char *target = dup_target(path, error);
   if (!target)
     return FALSE;
   gsize n_bytes = 0;
-  const char *data = g_bytes_get_data(png, &n_bytes);
+  const char *data = g_bytes_get_data(file, &n_bytes);
   const GFileSetContentsFlags flags = G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE;
   g_autoptr(GError) reason = NULL;
   if (g_file_set_contents_full(target, data, (gssize)n_bytes, flags, 0666, &reason))

@@ -29,8 +29,9 @@ const char *limner_picture_get_parameters(const LimnerPicture *picture);
 const char *limner_picture_get_recipe(const LimnerPicture *picture);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(LimnerPicture, limner_picture_unref)
 
-// Writes a PNG with the picture's texts: encoded in memory, written beside and renamed, never half
-// a file. The same picture and texts give the same bytes. Blocks; any thread.
+// Writes a PNG with the picture's texts and what they say about its source as XMP (for files
+// without them and other formats see app/export.h): encoded in memory, written beside and renamed,
+// never half a file. The same picture and texts give the same bytes. Blocks; any thread.
 gboolean limner_picture_save_png(LimnerPicture *picture, const char *path, GError **error);
 // The same as bytes, for the clipboard and drags.
 GBytes *limner_picture_dup_png(LimnerPicture *picture, GError **error);

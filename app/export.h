@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Pictures as files of other formats, with or without what they say about how they were made.
+#ifndef LIMNER_EXPORT_H
+#define LIMNER_EXPORT_H
+
+#include "app/picture.h"
+
+typedef enum {
+  LIMNER_FORMAT_PNG,
+  LIMNER_FORMAT_JPEG, // carries no recipe
+  LIMNER_FORMAT_WEBP, // carries no recipe
+} LimnerFormat;
+
+#define LIMNER_TYPE_FORMAT (limner_format_get_type())
+GType limner_format_get_type(void);
+
+// A plain value; all zero but the quality = the PNG that limner_picture_save_png() writes.
+typedef struct LimnerExportOptions {
+  LimnerFormat format;
+  int quality;               // 1 .. 100, of JPEG and WebP; 0 = 90
+  gboolean without_metadata; // PNG: no recipe, no parameters, no XMP: pixels alone
+} LimnerExportOptions;
+
+// "png", "jpg", "webp": what file names end in. Static.
+const char *limner_format_get_extension(LimnerFormat format);
+// The format that a file name asks for; FALSE for a name that ends in none of them.
+gboolean limner_format_from_name(const char *name, LimnerFormat *format);
+// Whether this machine can write it: WebP needs a loader of GdkPixbuf's that also saves (0.0.6 of
+// webp-pixbuf-loader and later). Any thread.
+gboolean limner_format_can_save(LimnerFormat format);
+
+// The file in memory. One sentence in `error`. Blocks; any thread.
+GBytes *limner_picture_encode(LimnerPicture *picture, const LimnerExportOptions *options,
+                              GError **error);
+// The same, written beside `path` and renamed, never half a file. Blocks; any thread.
+gboolean limner_picture_export(LimnerPicture *picture, const char *path,
+                               const LimnerExportOptions *options, GError **error);
+
+// The XMP packet that says how a picture of ours came to be, for a PNG's iTXt chunk of the keyword
+// "XML:com.adobe.xmp": Iptc4xmpExt:DigitalSourceType, trainedAlgorithmicMedia for what was painted
+// from words and compositeWithTrainedAlgorithmicMedia for what was made of another picture (IPTC
+// NewsCodes, Digital Source Type). NULL for a picture that tells no such recipe. Owned.
+char *limner_picture_dup_xmp(const LimnerPicture *picture);
+
+#endif
