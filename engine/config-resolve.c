@@ -196,6 +196,7 @@ bool config_resolve(const char *folder, const StatedConfig *stated, const Safete
                     JanusConfig *config, JanusError *error) {
   const Resolver r = {folder, stated, files, config, error};
   *config = (JanusConfig){.defaults = stated->defaults,
+                          .describes = stated->describes,
                           .rules = stated->rules,
                           .n_vision_heads = stated->n_vision_heads};
   return resolve_llama_sizes(&r) && resolve_heads(&r) && resolve_codes(&r) && resolve_aligner(&r) &&

@@ -185,7 +185,8 @@ static bool read_processor(const JsonPlace *root, StatedConfig *stated, JanusErr
 static bool read_generation(const JsonPlace *root, StatedConfig *stated, JanusError *error) {
   return json_get_number(root, "cfg", 0, 1000, &stated->defaults.cfg, error) &&
          json_get_number(root, "image_cfg", 0, 1000, &stated->defaults.image_cfg, error) &&
-         json_get_number(root, "temperature", 0, 1000, &stated->defaults.temperature, error);
+         json_get_number(root, "temperature", 0, 1000, &stated->defaults.temperature, error) &&
+         json_get_bool(root, "describes", &stated->describes, error);
 }
 
 typedef bool (*ReadFunc)(const JsonPlace *root, StatedConfig *stated, JanusError *error);
@@ -208,6 +209,7 @@ static bool read_file(const char *folder, const char *name, bool is_optional, Re
 
 bool config_read(const char *folder, StatedConfig *stated, JanusError *error) {
   *stated = (StatedConfig){.defaults = {.cfg = 5, .image_cfg = 5, .temperature = 1},
+                           .describes = true,
                            .rules = {.min_size_px = 14,
                                      .rescale = 1.0 / 255,
                                      .normalizes = true,

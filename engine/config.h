@@ -23,6 +23,7 @@ typedef struct StatedConfig {
   int n_vision_heads;     // vision_config
   JanusImageRules rules;  // preprocessor_config.json, else the original's
   JanusDefaults defaults; // generation_config.json, else the original's
+  bool describes;         // likewise
 } StatedConfig;
 
 // Reads the JSON files. Only config.json must be there.

@@ -51,6 +51,13 @@ typedef enum JanusTokenizerFlags {
 bool janus_tokenizer_encode(const JanusTokenizer *tokenizer, const char *text, size_t n_bytes,
                             unsigned flags, int32_t **ids, size_t *n_ids, JanusError *error);
 
+// The text of `ids` as the reference writes an answer: special tokens, and ids without a token, are
+// left out; bytes that make no UTF-8 become U+FFFD. Other added tokens are their own text (the
+// reference makes U+FFFD of the thirteen letters among them). On success *text is malloc'd, with a
+// NUL behind its n_bytes.
+bool janus_tokenizer_decode(const JanusTokenizer *tokenizer, const int32_t *ids, size_t n_ids,
+                            char **text, size_t *n_bytes, JanusError *error);
+
 // The id of the added token with exactly this text, or -1.
 int32_t janus_tokenizer_find_added(const JanusTokenizer *tokenizer, const char *text);
 
@@ -104,7 +111,8 @@ typedef struct JanusModelInfo {
   int n_image_tokens;    // grid * grid
   int n_codes;           // size of the VQ codebook
   int dim, n_layers, n_heads, n_kv_heads, head_dim, hidden_dim, vocab, max_positions;
-  int64_t n_parameters; // of the tensors this build uses
+  bool describes;       // false where the folder says that it cannot
+  int64_t n_parameters; // of the tensors that painting and editing use
   size_t weights_bytes; // of those tensors, as stored
 } JanusModelInfo;
 
@@ -160,6 +168,10 @@ typedef struct JanusMemory {
 JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens,
                                   bool is_edit);
 
+// The same for an answer of at most max_tokens tokens after a prompt of n_prompt_tokens beside the
+// picture's positions; lm_head, which nothing else reads, is among the weights.
+JanusMemory janus_estimate_describing(const JanusModel *model, int n_prompt_tokens, int max_tokens);
+
 // Whether so many bytes more can be had: from this machine, its control groups and ulimit -v. False
 // with MEMORY and a sentence that names `purpose` when not. Any thread.
 bool janus_memory_has_room(uint64_t n_bytes, const char *purpose, JanusError *error);
@@ -187,9 +199,9 @@ typedef struct JanusRequest {
 } JanusRequest;
 
 typedef enum JanusPhase {
-  JANUS_PHASE_LOOK,    // the encoders, for an edit; n_done of n_total blocks
+  JANUS_PHASE_LOOK,    // the encoders, where there is a picture; n_done of n_total blocks
   JANUS_PHASE_PREFILL, // the prompt, and the tokens known before
-  JANUS_PHASE_DECODE,  // picture tokens
+  JANUS_PHASE_DECODE,  // picture tokens, or an answer's: of these n_total at most
 } JanusPhase;
 
 typedef struct JanusProgress {
@@ -249,6 +261,44 @@ bool janus_tokens_load(const char *path, int sample, int32_t **tokens, int *n_to
 // Writes {"samples":[[...],...]}, or {"tokens":[...]} for one, beside and renamed.
 bool janus_tokens_save(const char *path, const int32_t *const *tokens, const int *n_tokens,
                        int n_samples, JanusError *error);
+
+// --- describing ---------------------------------------------------------------------------------
+
+// A question about a picture. Everything pointed at is borrowed for the call that takes it.
+typedef struct JanusQuestion {
+  const JanusImage *image;
+  const char *text;   // UTF-8; may be empty
+  uint64_t seed;      // 0 .. 2^53-1
+  double temperature; // 0 = argmax
+  int top_k;          // 0 = off; the original's is 50
+  double top_p;       // 1 = off
+  int max_tokens;     // >= 1; fewer where the model has no more positions
+} JanusQuestion;
+
+typedef struct JanusAnswer JanusAnswer;
+
+// Checks the question, estimates, and allocates what the answer needs; the model's first answer
+// also takes lm_head from its files. `model` is borrowed and must outlive it. NULL and an error on
+// failure: UNSUPPORTED where the folder says that its model cannot describe.
+JanusAnswer *janus_answer_new(JanusModel *model, const JanusQuestion *question, JanusError *error);
+void janus_answer_free(JanusAnswer *answer);
+
+// Runs until the model ends its answer or max_tokens is reached. One thread at a time. False with
+// code CANCELLED when stopped; what was said so far stays readable. `progress` may be NULL; it may
+// read the answer.
+bool janus_answer_run(JanusAnswer *answer, JanusProgressFunc progress, void *user_data,
+                      JanusError *error);
+
+// Asks a run to stop at the next encoder block, layer or token. Any thread.
+void janus_answer_cancel(JanusAnswer *answer);
+
+// Tokens so far, without the one that ends an answer; borrowed, valid until the answer is freed.
+const int32_t *janus_answer_get_tokens(const JanusAnswer *answer, int *n_tokens);
+// Their text in whole characters, see janus_tokenizer_decode(): n_bytes and a NUL. It only grows;
+// borrowed, valid until the run goes on. Same thread as run, also from inside its callback.
+const char *janus_answer_get_text(const JanusAnswer *answer, size_t *n_bytes);
+// Whether the model ended its answer itself.
+bool janus_answer_is_whole(const JanusAnswer *answer);
 
 // --- trace --------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Building the language model and the layers between it and picture tokens.
+#include "engine/error.h"
 #include "engine/model-parts.h"
 
 #include <math.h>
@@ -70,6 +71,20 @@ void model_build_llama(ModelBuilder *b) {
   build_generation_side(b);
 }
 
+#define LM_HEAD "language_model.lm_head."
+
+bool model_take_lm_head(JanusModel *model, JanusError *error) {
+  ModelBuilder b = {.model = model, .folder = model->info.folder, .is_late = true};
+  if (!model->lm_head)
+    model->lm_head = part_linear(&b, PART_PLAIN, model->config.vocab, model->config.dim, LM_HEAD);
+  return builder_ok(&b) || janus_fail(error, b.error.code, "%s", b.error.message);
+}
+
+size_t model_lm_head_bytes(const JanusModel *model) {
+  const SafetensorsTensor *tensor = safetensors_find(model->files, LM_HEAD "weight");
+  return tensor ? tensor->n_bytes : 0;
+}
+
 void model_clear_llama(JanusModel *model) {
   jk_device *dev = model->device;
   for (int i = 0; model->layers && i < model->config.n_layers; i++) {
@@ -83,4 +98,5 @@ void model_clear_llama(JanusModel *model) {
   dev->linear_free(dev, model->gen_aligner_out);
   dev->linear_free(dev, model->gen_head_proj);
   dev->linear_free(dev, model->gen_head_vision);
+  dev->linear_free(dev, model->lm_head);
 }

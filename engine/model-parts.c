@@ -102,9 +102,11 @@ static jk_weight take(ModelBuilder *b, const char *name, const int64_t *dims, in
     data = copy ? memcpy(copy, tensor->data, tensor->n_bytes) : NULL;
     file_drop_pages(tensor->data, tensor->n_bytes);
   }
-  b->model->info.n_parameters += (int64_t)n_rows * n_cols;
-  b->model->info.weights_bytes += tensor->n_bytes;
-  b->model->resident_bytes += tensor->n_bytes;
+  if (!b->is_late) {
+    b->model->info.n_parameters += (int64_t)n_rows * n_cols;
+    b->model->info.weights_bytes += tensor->n_bytes;
+    b->model->resident_bytes += tensor->n_bytes;
+  }
   return (jk_weight){.data = data, .dtype = tensor->dtype, .n_rows = n_rows, .n_cols = n_cols};
 }
 

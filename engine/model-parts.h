@@ -9,6 +9,7 @@
 typedef struct ModelBuilder {
   JanusModel *model;
   const char *folder; // for messages
+  bool is_late;       // the model is open and in use: what is made now does not count in its info
   JanusError error;
 } ModelBuilder;
 
@@ -58,6 +59,10 @@ void *part_memory(ModelBuilder *b, size_t n_bytes);
 // model-llama.c: the language model and the layers around it; model-vq.c: the picture tokens'
 // encoder and decoder; model-vision.c: SigLIP and its aligner.
 void model_build_llama(ModelBuilder *b);
+// Takes lm_head where it is not there yet. Caller holds model->lock.
+bool model_take_lm_head(JanusModel *model, JanusError *error);
+// Bytes of it; 0 where it is in no file.
+size_t model_lm_head_bytes(const JanusModel *model);
 void model_clear_llama(JanusModel *model);
 void model_build_vq(ModelBuilder *b);
 void model_clear_vq(JanusModel *model);

@@ -135,6 +135,7 @@ static bool fill_info(JanusModel *model, const char *folder, JanusError *error) 
   info->device = "cpu";
   info->weights = JANUS_WEIGHTS_F32;
   info->defaults = c->defaults;
+  info->describes = c->describes;
   info->image_size_px = c->image_size_px;
   info->min_size_px = c->rules.min_size_px;
   for (int i = 0; i < 3; i++) // the stated background_color is recomputed by the original

@@ -38,6 +38,7 @@ typedef struct JanusConfig {
   int n_vision_heads; // 0 = one per 64 of the vision tower's width
   JanusImageRules rules;
   JanusDefaults defaults;
+  bool describes;
 } JanusConfig;
 
 typedef struct JanusLayer {
@@ -140,6 +141,7 @@ struct JanusModel {
   JanusLayer *layers;               // [n_layers]
   const float *final_norm;          // [dim]
   const float *rope_cos, *rope_sin; // [max_positions][head_dim / 2]
+  jk_linear *lm_head;               // [vocab][dim], made by the first answer; else NULL
 
   // generation side
   jk_weight gen_embed;        // [n_codes][gen_embed_dim], not the VQ codebook

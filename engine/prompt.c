@@ -86,11 +86,12 @@ static void add_text(Ids *ids, const char *text, size_t n_bytes) {
   free(found);
 }
 
-// The assistant's turn is opened up to the picture's start.
-static bool conclude(Ids *ids, const JanusTags *tags, JanusPrompt *prompt) {
+// The assistant's turn is opened, for a picture up to its start.
+static bool conclude(Ids *ids, const JanusTags *tags, bool is_painted, JanusPrompt *prompt) {
   add(ids, tags->assistant);
   add_text(ids, ":", 1);
-  add(ids, tags->begin_of_image);
+  if (is_painted)
+    add(ids, tags->begin_of_image);
   if (!ids->failed && ids->n > INT32_MAX / 2)
     ids->failed =
         !janus_fail(ids->error, JANUS_ERROR_REQUEST, "the prompt is too long: %zu tokens", ids->n);
@@ -156,7 +157,7 @@ bool janus_prompt_text_to_image(const JanusTokenizer *tokenizer, const JanusTags
   else
     add_text(&ids, ":", 1);
   free(valid);
-  return conclude(&ids, tags, prompt);
+  return conclude(&ids, tags, true, prompt);
 }
 
 // A slot between its two tags; where it begins.
@@ -189,7 +190,34 @@ bool janus_prompt_edit(const JanusTokenizer *tokenizer, const JanusTags *tags, c
   prompt->codes_at = add_slot(&ids, tags, tags->pad, n_image_tokens);
   add_turn(&ids, "", valid, (size_t)(stripped - valid) + n);
   free(valid);
-  return conclude(&ids, tags, prompt);
+  return conclude(&ids, tags, true, prompt);
+}
+
+bool janus_prompt_describe(const JanusTokenizer *tokenizer, const JanusTags *tags,
+                           const char *question, int n_image_tokens, JanusPrompt *prompt,
+                           JanusError *error) {
+  static const char system_text[] =
+      "You are a helpful language and vision assistant. You are able to understand the visual "
+      "content that the user provides, and assist the user with a variety of tasks using natural "
+      "language.\n\n";
+  Ids ids = {.tokenizer = tokenizer, .error = error};
+  const char *stripped = NULL;
+  size_t n = 0;
+  char *valid = dup_valid(question, &stripped, &n, error);
+  *prompt = (JanusPrompt){0};
+  if (!valid)
+    return false;
+  add(&ids, tags->bos);
+  add_text(&ids, system_text, sizeof system_text - 1);
+  add(&ids, tags->user);
+  add_text(&ids, ": ", 2);
+  prompt->features_at = add_slot(&ids, tags, tags->image_placeholder, n_image_tokens);
+  if (n > 0)
+    add_turn(&ids, "\n", valid, (size_t)(stripped - valid) + n);
+  else
+    add_turn(&ids, "", "", 0);
+  free(valid);
+  return conclude(&ids, tags, false, prompt);
 }
 
 void janus_prompt_clear(JanusPrompt *prompt) {

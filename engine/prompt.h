@@ -14,7 +14,7 @@ typedef struct JanusTags {
 bool janus_tags_find(const JanusTokenizer *tokenizer, const char *folder, JanusTags *tags,
                      JanusError *error);
 
-// A prompt as ids. An edit's has two slots of n_image_tokens positions each.
+// A prompt as ids. An edit's has two slots of n_image_tokens positions each, a question's one.
 typedef struct JanusPrompt {
   int32_t *ids; // malloc'd
   int n_ids;
@@ -32,6 +32,12 @@ bool janus_prompt_text_to_image(const JanusTokenizer *tokenizer, const JanusTags
 // alone, since the original strips the whole turn. A prompt of white space is refused.
 bool janus_prompt_edit(const JanusTokenizer *tokenizer, const JanusTags *tags, const char *text,
                        int n_image_tokens, JanusPrompt *prompt, JanusError *error);
+// BOS "SYSTEM\n\n" <|User|> ": " <begin_of_image> placeholders <end_of_image> "\nquestion\n\n"
+// <|Assistant|> ":"; the question stripped on the right alone, and one of white space leaves
+// "\n\n". codes_at is 0.
+bool janus_prompt_describe(const JanusTokenizer *tokenizer, const JanusTags *tags,
+                           const char *question, int n_image_tokens, JanusPrompt *prompt,
+                           JanusError *error);
 void janus_prompt_clear(JanusPrompt *prompt); // an empty one is allowed
 
 #endif

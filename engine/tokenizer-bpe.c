@@ -17,6 +17,14 @@ typedef struct BpeCandidate {
   int32_t rank, place, id;
 } BpeCandidate;
 
+void byte_alphabet(uint32_t symbols[256]) {
+  uint32_t next_hidden = 256;
+  for (uint32_t byte = 0; byte < 256; byte++) {
+    const bool is_printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte != 173);
+    symbols[byte] = is_printable ? byte : next_hidden++;
+  }
+}
+
 // --- merges -------------------------------------------------------------------------------------
 
 static uint64_t make_pair(int32_t left, int32_t right) {

@@ -235,15 +235,39 @@ static bool check_ids(const Loader *l) {
   return ok;
 }
 
-// GPT-2's alphabet: printable Latin-1 stands for itself, the other bytes for U+0100 and on.
 static void find_byte_ids(const Loader *l) {
-  uint32_t next_hidden = 256;
-  for (uint32_t byte = 0; byte < 256; byte++) {
-    const bool is_printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte != 173);
+  uint32_t symbols[256];
+  byte_alphabet(symbols);
+  for (int byte = 0; byte < 256; byte++) {
     char text[4];
-    const size_t n = unicode_encode(is_printable ? byte : next_hidden++, text);
+    const size_t n = unicode_encode(symbols[byte], text);
     l->tokenizer->bpe.byte_ids[byte] = id_of(l, text, n);
   }
+}
+
+// What ids stand for. Added tokens that are marked special are no text.
+static bool load_texts(const Loader *l) {
+  const AddedTokens *added = &l->tokenizer->added;
+  TokenTexts *texts = &l->tokenizer->texts;
+  size_t n_bytes = 0;
+  const char *text;
+  json_t *id;
+  json_object_foreach((json_t *)l->vocab, text, id) {
+    n_bytes += strlen(text);
+  }
+  for (size_t i = 0; i < added->n; i++)
+    n_bytes += added->tokens[i].n_bytes;
+  if (!token_texts_reserve(texts, json_object_size(l->vocab) + added->n, n_bytes))
+    return no_memory(l);
+  json_object_foreach((json_t *)l->vocab, text, id) {
+    token_texts_add_symbols(texts, (int32_t)json_integer_value(id), text, strlen(text));
+  }
+  for (size_t i = 0; i < added->n; i++) {
+    const AddedToken *token = &added->tokens[i];
+    token_texts_add_plain(texts, token->id, token->text, token->is_special ? 0 : token->n_bytes);
+  }
+  token_texts_prepare(texts);
+  return true;
 }
 
 static bool fail_merge(const Loader *l, size_t rank, const char *what) {
@@ -315,7 +339,7 @@ static bool load_model(Loader *l) {
                       "%s: model: expected an object vocab and a list merges, found %s and %s",
                       l->tokenizer->path, json_kind(l->vocab), json_kind(merges));
   const size_t n = json_array_size(merges);
-  if (!check_vocab(l) || !check_ids(l))
+  if (!check_vocab(l) || !check_ids(l) || !load_texts(l))
     return false;
   if (!bpe_reserve(&l->tokenizer->bpe, n))
     return no_memory(l);

@@ -36,6 +36,7 @@ void janus_tokenizer_free(JanusTokenizer *tokenizer) {
   added_tokens_clear(&tokenizer->added);
   splitter_clear(&tokenizer->splitter);
   bpe_clear(&tokenizer->bpe);
+  token_texts_clear(&tokenizer->texts);
   free(tokenizer->path);
   free(tokenizer);
 }

@@ -85,6 +85,10 @@ bool splitter_run(const Splitter *splitter, const char *text, size_t n, PieceLis
 
 // --- byte-level BPE (tokenizer-bpe.c) -----------------------------------------------------------
 
+// GPT-2's alphabet, the character of every byte: printable Latin-1 stands for itself, the other
+// bytes for U+0100 and on.
+void byte_alphabet(uint32_t symbols[256]);
+
 typedef struct BpeMerge {
   uint64_t pair; // left id, right id
   int32_t rank;  // -1 in an empty slot
@@ -114,12 +118,43 @@ void bpe_scratch_clear(BpeScratch *scratch);
 void bpe_encode(const Bpe *bpe, const char *piece, size_t n_bytes, BpeScratch *scratch,
                 IdList *out);
 
+// --- ids to text (tokenizer-decode.c) -----------------------------------------------------------
+
+typedef struct TokenText {
+  int32_t id;
+  bool is_added;
+  size_t begin, n_bytes; // in TokenTexts.bytes
+} TokenText;
+
+enum { BYTE_ALPHABET_END = 324 };
+
+// What every id stands for, as bytes; none for special tokens.
+typedef struct TokenTexts {
+  int16_t byte_of[BYTE_ALPHABET_END]; // of a character of the alphabet, -1 of others
+  TokenText *entries;                 // by id, once prepared
+  size_t n;
+  char *bytes;
+  size_t n_bytes;
+} TokenTexts;
+
+// For at most n_tokens with n_bytes of text, which are then added and prepared.
+bool token_texts_reserve(TokenTexts *texts, size_t n_tokens, size_t n_bytes);
+// A text of the vocabulary, in GPT-2's byte alphabet.
+void token_texts_add_symbols(TokenTexts *texts, int32_t id, const char *symbols, size_t n_bytes);
+// An added token, whose text stands for itself; it goes before a symbol with its id.
+void token_texts_add_plain(TokenTexts *texts, int32_t id, const char *text, size_t n_bytes);
+void token_texts_prepare(TokenTexts *texts);
+void token_texts_clear(TokenTexts *texts);
+// The bytes of an id; 0 of them for one that is not there.
+const char *token_texts_find(const TokenTexts *texts, int32_t id, size_t *n_bytes);
+
 // --- the tokenizer ------------------------------------------------------------------------------
 
 struct JanusTokenizer {
   AddedTokens added;
   Splitter splitter;
   Bpe bpe;
+  TokenTexts texts;
   int32_t bos; // -1 = none
   int32_t max_id;
   char *path; // for messages

@@ -46,6 +46,13 @@ size_t unicode_decode(const char *text, size_t n, uint32_t *c) {
   return length;
 }
 
+bool unicode_is_begun(const char *text, size_t n) {
+  unsigned char low, high;
+  uint32_t c;
+  return unicode_decode(text, n, &c) == n && c == 0xfffd &&
+         sequence_length((unsigned char)text[0], &low, &high) > n;
+}
+
 size_t unicode_encode(uint32_t c, char out[4]) {
   if (c < 0x80) {
     out[0] = (char)c;

@@ -12,6 +12,9 @@
 // Unicode recommends and Python and Rust do.
 size_t unicode_decode(const char *text, size_t n, uint32_t *c);
 
+// Whether text[0..n), n > 0, is the beginning of a character that is not all there.
+bool unicode_is_begun(const char *text, size_t n);
+
 // Writes c (at most U+10FFFF) and returns its 1 to 4 bytes.
 size_t unicode_encode(uint32_t c, char out[4]);
 

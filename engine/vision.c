@@ -15,11 +15,15 @@ static size_t n_picture_values(const JanusModel *model) {
   return 3 * (size_t)model->config.image_size_px * (size_t)model->config.image_size_px;
 }
 
-size_t vision_bytes(const JanusModel *model) {
+size_t vision_features_bytes(const JanusModel *model) {
   const size_t n = (size_t)model->config.n_image_tokens;
-  const size_t width = (size_t)(model->siglip.dim + model->config.dim + model->config.code_dim + 1);
-  return (n_picture_values(model) + n * width) * sizeof(float) + siglip_bytes(model) +
-         vq_workspace_bytes(model);
+  const size_t width = (size_t)(model->siglip.dim + model->config.dim + 1);
+  return (n_picture_values(model) + n * width) * sizeof(float) + siglip_bytes(model);
+}
+
+size_t vision_bytes(const JanusModel *model) {
+  const size_t n_latent = (size_t)model->config.n_image_tokens * (size_t)model->config.code_dim;
+  return vision_features_bytes(model) + n_latent * sizeof(float) + vq_workspace_bytes(model);
 }
 
 static bool allocate_host(Vision *v, const JanusModel *model, const int32_t *known_tokens,
@@ -72,6 +76,17 @@ bool vision_init(Vision *v, JanusModel *model, const JanusImage *image, const in
     return true;
   vision_clear(v, model);
   return false;
+}
+
+bool vision_init_features(Vision *v, JanusModel *model, const JanusImage *image,
+                          JanusError *error) {
+  *v = (Vision){0};
+  int32_t *unread = calloc((size_t)model->config.n_image_tokens, sizeof *unread);
+  const bool ok =
+      unread ? vision_init(v, model, image, unread, error)
+             : janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory to look at a picture");
+  free(unread);
+  return ok;
 }
 
 void vision_clear(Vision *v, JanusModel *model) {

@@ -19,14 +19,17 @@ typedef struct Vision {
   VqPass pass;
 } Vision;
 
-// Bytes that vision_init() takes at most.
+// Bytes that vision_init() and vision_init_features() take at most.
 size_t vision_bytes(const JanusModel *model);
+size_t vision_features_bytes(const JanusModel *model);
 
 // Fits and normalises the picture and allocates. With `known_tokens` [n_image_tokens] (copied) the
 // VQ encoder is not run and `latent` stays NULL. On failure *v is empty. This and the following
 // take model->lock. *v must not move before vision_clear().
 bool vision_init(Vision *v, JanusModel *model, const JanusImage *image, const int32_t *known_tokens,
                  JanusError *error);
+// For the features alone: `tokens` say nothing.
+bool vision_init_features(Vision *v, JanusModel *model, const JanusImage *image, JanusError *error);
 void vision_clear(Vision *v, JanusModel *model); // an empty one is allowed
 
 // The next block. False with CANCELLED when `cancel` (NULL is allowed) was set, or with DEVICE;

@@ -8,6 +8,7 @@
 
 // The subcommands: arguments after their name; the exit status.
 int cli_generate(int argc, char **argv);
+int cli_describe(int argc, char **argv);
 int cli_tokenize(int argc, char **argv);
 int cli_encode(int argc, char **argv);
 int cli_decode(int argc, char **argv);

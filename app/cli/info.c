@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-// Prompt length for the estimate.
-enum { TYPICAL_PROMPT_TOKENS = 64 };
+// Lengths for the estimates.
+enum { TYPICAL_PROMPT_TOKENS = 64, LONGEST_ANSWER_TOKENS = 512 };
 
 static const JanusWeights formats[] = {JANUS_WEIGHTS_F32, JANUS_WEIGHTS_BF16, JANUS_WEIGHTS_Q8,
                                        JANUS_WEIGHTS_Q4, JANUS_WEIGHTS_FP8};
@@ -27,8 +27,16 @@ static void print_memory(const JanusModelInfo *info, const JanusMemory *memory) 
   }
 }
 
+static void print_describing(const JanusModelInfo *info, const JanusMemory *memory) {
+  g_autofree char *total = cli_bytes_text(memory->total_bytes);
+  if (info->describes)
+    printf("describing: %s in %s\n", total, janus_weights_text(info->weights));
+  else
+    printf("describing: not with this model\n");
+}
+
 static void print_model(const CliCommon *common, const JanusModelInfo *info,
-                        const JanusMemory *memory) {
+                        const JanusMemory *memory, const JanusMemory *describing) {
   g_autofree char *bytes = cli_bytes_text(info->weights_bytes);
   g_autofree char *cfg = cli_json_number(info->defaults.cfg);
   g_autofree char *image_cfg = cli_json_number(info->defaults.image_cfg);
@@ -46,12 +54,13 @@ static void print_model(const CliCommon *common, const JanusModelInfo *info,
   printf("device %s: %s\n", info->device, info->device_name);
   printf("device cuda: not in this build\n");
   print_memory(info, memory);
+  print_describing(info, describing);
 }
 
 // --- a model, for programs -----------------------------------------------------------------------
 
 static void print_model_json(const CliCommon *common, const JanusModelInfo *info,
-                             const JanusMemory *memory) {
+                             const JanusMemory *memory, const JanusMemory *describing) {
   g_autofree char *model = cli_json_text(common->model), *folder = cli_json_text(info->folder);
   g_autofree char *name = cli_json_text(info->name), *device = cli_json_text(info->device);
   g_autofree char *device_name = cli_json_text(info->device_name);
@@ -81,7 +90,11 @@ static void print_model_json(const CliCommon *common, const JanusModelInfo *info
     else
       printf("null");
   }
-  printf("}}\n");
+  printf("}, \"describes\": %s, \"describing_bytes\": ", info->describes ? "true" : "false");
+  if (info->describes)
+    printf("%zu}\n", describing->total_bytes);
+  else
+    printf("null}\n");
 }
 
 static int show_model(const CliCommon *common) {
@@ -90,10 +103,12 @@ static int show_model(const CliCommon *common) {
   if (!model)
     return CLI_FAILED;
   const JanusMemory memory = janus_estimate_memory(model, 1, TYPICAL_PROMPT_TOKENS, false);
+  const JanusMemory describing =
+      janus_estimate_describing(model, TYPICAL_PROMPT_TOKENS, LONGEST_ANSWER_TOKENS);
   if (common->json)
-    print_model_json(common, info, &memory);
+    print_model_json(common, info, &memory, &describing);
   else
-    print_model(common, info, &memory);
+    print_model(common, info, &memory, &describing);
   janus_model_free(model);
   return CLI_DONE;
 }

@@ -14,13 +14,13 @@ typedef struct Subcommand {
 
 static const Subcommand subcommands[] = {
     {"generate", cli_generate, "paint pictures from a prompt, or change one"},
+    {"describe", cli_describe, "answer a question about a picture"},
     {"suggest", cli_suggest, "prompts to try"},
     {"tokenize", cli_tokenize, "a text as token ids"},
     {"encode", cli_encode, "a picture as picture tokens"},
     {"decode", cli_decode, "picture tokens as a PNG file"},
     {"trace", cli_trace, "the model's inner states for given tokens"},
     {"info", cli_info, "a model, the devices and the memory needed; or what a picture carries"},
-    {"describe", NULL, "answer a question about a picture (not in this build)"},
     {"replay", NULL, "make a saved picture again (not in this build)"},
     {"bench", NULL, "measure speed (not in this build)"},
 };

@@ -133,10 +133,27 @@ static bool stop_after_some(const JanusProgress *progress, void *user_data) {
   return progress->phase != JANUS_PHASE_DECODE || progress->n_done < N_TOKENS;
 }
 
+typedef enum Kind { PICTURE, EDIT, ANSWER, N_KINDS } Kind;
+
+static const char *const kind_names[N_KINDS] = {"a picture", "an edit", "an answer"};
+static const uint8_t grey[4 * 4 * 3] = {128};
+static const JanusImage image = {.rgb = grey, .width_px = 4, .height_px = 4};
+
+static bool describe(JanusModel *model, int32_t *tokens, JanusError *error) {
+  const JanusQuestion question = {
+      .image = &image, .text = "what?", .temperature = 1, .top_p = 1, .max_tokens = N_TOKENS};
+  JanusAnswer *answer = janus_answer_new(model, &question, error);
+  int n_tokens = 0;
+  const bool ok = answer && janus_answer_run(answer, NULL, NULL, error);
+  const int32_t *found = ok ? janus_answer_get_tokens(answer, &n_tokens) : NULL;
+  for (int i = 0; i < n_tokens; i++)
+    tokens[i] = found[i];
+  janus_answer_free(answer);
+  return ok;
+}
+
 static bool paint(JanusModel *model, bool is_edit, int32_t *tokens, uint8_t *rgb,
                   JanusError *error) {
-  static const uint8_t grey[4 * 4 * 3] = {128};
-  const JanusImage image = {.rgb = grey, .width_px = 4, .height_px = 4};
   const JanusRequest request = {.prompt = "a red house",
                                 .image = is_edit ? &image : NULL,
                                 .n_samples = 2,
@@ -162,13 +179,14 @@ static bool paint(JanusModel *model, bool is_edit, int32_t *tokens, uint8_t *rgb
   return ok;
 }
 
-// Loads, paints three tokens of two samples and decodes one.
-static bool run(const char *folder, bool is_edit, int32_t *tokens, JanusError *error) {
+// Loads, paints three tokens of two samples and decodes one; or answers with three tokens.
+static bool run(const char *folder, Kind kind, int32_t *tokens, JanusError *error) {
   static uint8_t rgb[512 * 512 * 3];
   const JanusModelOptions options = {
       .folder = folder, .device = "cpu", .weights = JANUS_WEIGHTS_F32, .n_threads = 2};
   JanusModel *model = janus_model_open(&options, error);
-  const bool ok = model && paint(model, is_edit, tokens, rgb, error);
+  const bool ok = model && (kind == ANSWER ? describe(model, tokens, error)
+                                           : paint(model, kind == EDIT, tokens, rgb, error));
   janus_model_free(model);
   return ok;
 }
@@ -208,14 +226,14 @@ typedef struct Tally {
   int n_runs, n_errors, n_silent, n_lost, n_threads, n_files;
 } Tally;
 
-static void fail_once(const char *folder, bool is_edit, long fail_at, bool fails_on, Tally *tally) {
+static void fail_once(const char *folder, Kind kind, long fail_at, bool fails_on, Tally *tally) {
   const int n_threads = count_entries("/proc/self/task"), n_files = count_entries("/proc/self/fd");
   int32_t tokens[N_TOKENS];
   JanusError error = {0};
   faults.n_calls = 0;
   faults.fail_at = fail_at;
   faults.fails_on = fails_on;
-  const bool ok = run(folder, is_edit, tokens, &error);
+  const bool ok = run(folder, kind, tokens, &error);
   faults.fail_at = 0;
   const bool is_silent =
       !ok && (error.code == JANUS_ERROR_NONE || !error.message[0] || strchr(error.message, '\n'));
@@ -232,12 +250,12 @@ static void fail_once(const char *folder, bool is_edit, long fail_at, bool fails
 }
 
 // The first calls one by one, for they are of all kinds, then evenly to the last.
-static void test_faults(const char *folder, bool is_edit) {
-  const char *what = is_edit ? "an edit" : "a picture";
+static void test_faults(const char *folder, Kind kind) {
+  const char *what = kind_names[kind];
   int32_t before[N_TOKENS] = {-1}, after[N_TOKENS] = {-2};
   JanusError error = {0};
   faults.n_calls = 0;
-  bool ok = run(folder, is_edit, before, &error);
+  bool ok = run(folder, kind, before, &error);
   const long n_calls = faults.n_calls;
   check(ok && faults.n_taken == 0, "%s: %ld calls, all is given back %s", what, n_calls,
         error.message);
@@ -245,23 +263,23 @@ static void test_faults(const char *folder, bool is_edit) {
   const long step = n_calls / N_STEPS + 1;
   for (long at = 1; at <= n_calls; at += at < N_STEPS / 2 ? 1 : step)
     for (int fails_on = 0; fails_on < 2; fails_on++)
-      fail_once(folder, is_edit, at, fails_on, &tally);
+      fail_once(folder, kind, at, fails_on, &tally);
   for (long at = n_calls - N_STEPS / 2; at <= n_calls; at++)
-    fail_once(folder, is_edit, at, false, &tally);
+    fail_once(folder, kind, at, false, &tally);
   check(tally.n_errors * 10 >= tally.n_runs * 9, "%s: %d of %d runs end with an error", what,
         tally.n_errors, tally.n_runs); // observed: all
   check(tally.n_silent == 0, "%s: %d errors say nothing", what, tally.n_silent);
   check(tally.n_lost == 0, "%s: %d runs keep memory", what, tally.n_lost);
   check(tally.n_threads == 0, "%s: %d runs keep threads", what, tally.n_threads);
   check(tally.n_files == 0, "%s: %d runs keep files open", what, tally.n_files);
-  ok = run(folder, is_edit, after, &error);
+  ok = run(folder, kind, after, &error);
   check(ok && memcmp(before, after, sizeof before) == 0, "%s: the same afterwards", what);
 }
 
 int main(int argc, char **argv) {
   alarm(DEADLINE_S); // a lock that is never released
-  test_faults(argc > 1 ? argv[1] : ".", false);
-  test_faults(argc > 1 ? argv[1] : ".", true);
+  for (Kind kind = PICTURE; kind < N_KINDS; kind++)
+    test_faults(argc > 1 ? argv[1] : ".", kind);
   printf("1..%d\n", n_points);
   return 0;
 }

@@ -188,7 +188,8 @@ def main():
     parser.add_argument("--temperature", type=float, default=0.8)
     options = parser.parse_args()
     generation = {"cfg": options.cfg, "image_cfg": options.image_cfg,
-                  "temperature": options.temperature}
+                  "temperature": options.temperature,
+                  "describes": False}  # lm_head is not trained
     model = build(options.base, options.codec, options.encoder, options.painter)
     print(export(model, pathlib.Path(options.out), generation), "bytes")
 
