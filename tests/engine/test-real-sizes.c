@@ -160,6 +160,22 @@ static void check_estimate(const RealModel *real, const JanusModel *model, int n
          (double)memory.activation_bytes / 1e9);
 }
 
+// Describing reads lm_head beside what an edit reads, and keeps one row of keys and values.
+static void check_describing(const RealModel *real, const JanusModel *model) {
+  const JanusMemory edit = janus_estimate_memory(model, 1, 64, true);
+  const JanusMemory memory = janus_estimate_describing(model, 64, 512);
+  const double kv = 2.0 * 4 * real->dim * real->n_layers * (64 + 576 + 2 + 512);
+  check(memory.weights_bytes - edit.weights_bytes == (size_t)102400 * (size_t)real->dim * 2,
+        "%s: lm_head adds %.3f GB to what describing needs", real->name,
+        (double)(memory.weights_bytes - edit.weights_bytes) / 1e9);
+  check(fabs((double)memory.kv_bytes - kv) <= 0.01 * kv,
+        "%s: keys and values of an answer %.3f GB foretold, %.3f by hand (bound 1 %%)", real->name,
+        (double)memory.kv_bytes / 1e9, kv / 1e9);
+  printf("# %s, describing: %.2f GB = weights %.2f, keys and values %.2f, activations %.2f\n",
+         real->name, (double)memory.total_bytes / 1e9, (double)memory.weights_bytes / 1e9,
+         (double)memory.kv_bytes / 1e9, (double)memory.activation_bytes / 1e9);
+}
+
 static void check_opened(const RealModel *real, JanusModel *model, double grown_bytes) {
   const JanusModelInfo *info = janus_model_get_info(model);
   check(info->dim == real->dim && info->n_layers == real->n_layers &&
@@ -174,6 +190,7 @@ static void check_opened(const RealModel *real, JanusModel *model, double grown_
         real->name, grown_bytes / 1e6);
   check_estimate(real, model, 1);
   check_estimate(real, model, 4);
+  check_describing(real, model);
   const JanusRequest request = text_request("a red house", 4096, 1);
   JanusError error = {0};
   JanusSession *session = janus_session_new(model, &request, &error);
