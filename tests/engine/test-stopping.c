@@ -127,14 +127,16 @@ static bool decode_all(JanusSession *session, const Work *work, uint8_t *rgb) {
   return ok;
 }
 
-// The same request, on the model as stopped runs have left it.
-static bool is_as_ever(Work *work, JanusSession *session) {
+// The same request, on the model as stopped runs have left it; its pixels take most of the time.
+static bool is_as_ever(Work *work, JanusSession *session, bool and_pixels) {
   uint8_t *rgb = calloc(N_SAMPLES, work->n_bytes);
   int n = 0;
-  const bool ok =
+  bool ok =
       janus_session_run(session, NULL, NULL, NULL) &&
-      same_tokens(work->model, work->tokens, janus_session_get_tokens(session, 0, &n), N_SAMPLES) &&
-      decode_all(session, work, rgb) && memcmp(rgb, work->rgb, N_SAMPLES * work->n_bytes) == 0;
+      same_tokens(work->model, work->tokens, janus_session_get_tokens(session, 0, &n), N_SAMPLES);
+  if (and_pixels)
+    ok = ok && decode_all(session, work, rgb) &&
+         memcmp(rgb, work->rgb, N_SAMPLES * work->n_bytes) == 0;
   free(rgb);
   return ok;
 }
@@ -224,6 +226,7 @@ static void forget_pads(JanusModel *model) {
 }
 
 static void stop_once(Work *work, int phase, uint64_t *random, bool and_again, Count *count) {
+  const bool and_pixels = phase == PHASE_PICTURE || next_random(random) % 4 == 0;
   Stop stop = plan_stop(work, phase, random);
   if (next_random(random) % 2)
     forget_pads(work->model);
@@ -232,13 +235,13 @@ static void stop_once(Work *work, int phase, uint64_t *random, bool and_again, C
   reach(&stop, work->request.image ? JANUS_PHASE_LOOK : JANUS_PHASE_PREFILL);
   run_stopped(&stop, count);
   if (stop.by_callback) // which does not end the session
-    count->n_wrong += and_again && !is_as_ever(work, stop.session);
+    count->n_wrong += and_again && !is_as_ever(work, stop.session, and_pixels);
   janus_session_free(stop.session);
   free(stop.preview);
   if (!and_again || stop.by_callback)
     return;
   JanusSession *again = new_session(work->model, &work->request);
-  count->n_wrong += !is_as_ever(work, again);
+  count->n_wrong += !is_as_ever(work, again, and_pixels);
   janus_session_free(again);
 }
 
@@ -291,7 +294,7 @@ static void test_demo(void) {
   }
   JanusModel *model = open_checkpoint(DEMO, jk_cpu_best_isa(), 2);
   const JanusRequest request = text_request("A red fox, painted in ink.", N_SAMPLES, 9);
-  test_phases("the demo model", model, &request, (const int[N_PHASES]){0, 1, 2, 2}, false);
+  test_phases("the demo model", model, &request, (const int[N_PHASES]){0, 1, 1, 1}, false);
   janus_model_free(model);
 }
 
