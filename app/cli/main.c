@@ -21,7 +21,7 @@ static const Subcommand subcommands[] = {
     {"decode", cli_decode, "picture tokens as a PNG file"},
     {"trace", cli_trace, "the model's inner states for given tokens"},
     {"info", cli_info, "a model, the devices and the memory needed; or what a picture carries"},
-    {"replay", NULL, "make a saved picture again (not in this build)"},
+    {"replay", cli_replay, "make a saved picture again, and say whether it is the same"},
     {"bench", NULL, "measure speed (not in this build)"},
 };
 
