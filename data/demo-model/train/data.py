@@ -3,7 +3,7 @@
 """`Data(codes)` draws batches without end."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -63,6 +63,10 @@ class Texts:
     prompts: list  # [n] ids up to the picture's start
     tokens: torch.Tensor  # [n, 576]
 
+    def to(self, device):
+        """The same with its tensors there."""
+        return replace(self, tokens=self.tokens.to(device))
+
 
 @dataclass
 class Descriptions:
@@ -83,6 +87,11 @@ class Edits:
     before: torch.Tensor  # [n, 576] what an encoder that errs a little takes them for
     prompts: list  # [n * k] ids of the instructions up to the picture's start
     tokens: torch.Tensor  # [n * k, 576] the pictures asked for
+
+    def to(self, device):
+        """The same with its tensors there."""
+        return replace(self, **{name: getattr(self, name).to(device)
+                                for name in ("pixels", "codes", "before", "tokens")})
 
 
 class Data:
@@ -150,9 +159,10 @@ class Data:
 
     def seen_tokens(self, rng, tokens):
         """Tokens as an encoder that errs a little gives them."""
-        other = self.near[tokens, torch.randint(0, self.near.shape[1], tokens.shape)]
+        place = tokens.device
+        other = self.near[tokens, torch.randint(0, self.near.shape[1], tokens.shape, device=place)]
         share = NEAR if rng.random() < 0.5 else 0
-        return torch.where(torch.rand(tokens.shape) < share, other, tokens)
+        return torch.where(torch.rand(tokens.shape, device=place) < share, other, tokens)
 
     def edits(self, rng, n_pictures, n_edits, rows=None):
         """Edits of random scenes; `rows` settles which row of guidance they are."""

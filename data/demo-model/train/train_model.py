@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 # Trains the painter (transformer, image embeddings and image head) on captions and image tokens.
 """Usage: train_model.py --codes codes.pt --out FOLDER --minutes N [--until M] [--start MODEL]
-                      [--sparse SHARE] [--edits SHARE]
+                      [--sparse SHARE] [--edits SHARE] [--device cuda --workers N --batch TIMES]
 
 Scenes are drawn and worded anew for each step; a share of the steps paints edits of pictures. The
-learning rate follows the time spent. FOLDER/painter.pt holds everything that is needed to go on.
+learning rate follows the time spent. FOLDER/painter.pt holds everything that is needed to go on,
+FOLDER/log.jsonl what was reported. So far this has only run on CPUs.
 """
 
 import argparse
+import json
 import math
 import pathlib
 import random
@@ -23,6 +25,7 @@ from data import Data
 from model import SHAPE, Editor
 from muon import Optimizers
 from sequences import N_IMAGE, Choice, edit_logits, everything, text_logits
+from workers import drawn
 
 DROP = 0.1  # share of captions replaced by padding: the unconditional row of guidance
 # Guidance multiplies the difference of two rows' logits, also where both are far below the likely
@@ -38,10 +41,38 @@ RECALL_LAYER = 2
 LENGTH_LAYER, LONGEST = 1, 64
 HELPERS = ("words", "edit words", "length", "codes", "blindness")
 HELPERS_WEIGHT = 0.5  # of the losses that only help to learn; it follows the rate down
-TEXTS = {"sparse": 32, "whole": 8}
+TEXTS = {"sparse": 32, "band": 12, "whole": 8}
+BANDS = 0.35  # share of the whole captions that keep a band only
+SKY_ROWS, GROUND_ROWS = slice(1, 7), slice(13, 22)  # of tokens, where things may stand
+BAND_ROWS, BAND_ABOVE = 10, 24  # rows of a band, and places above it
 # Pictures, edits of each, and places of both that are kept; copying is learned among few places
 # and has to become exact among many.
 EDITS = {"sparse": ((8, 4, FEW), (5, 4, 160)), "whole": ((2, 3, N_IMAGE),)}
+
+
+def worth():
+    """How often each place is chosen [576]: most where things stand, little where they never do.
+
+    The same for all pictures: what is chosen must not tell what is there.
+    """
+    rows = torch.ones(SHAPE.grid)
+    rows[SKY_ROWS], rows[GROUND_ROWS] = 2, 5
+    return rows.repeat_interleave(SHAPE.grid)
+
+
+def scattered(n, first, end):
+    """So many different places from `first` to before `end`, by their worth."""
+    return first + torch.multinomial(worth()[first:end], n)
+
+
+def band(n_rows):
+    """Each place of the rows where things stand, and a few above them."""
+    at = torch.zeros(n_rows, BAND_ABOVE + BAND_ROWS * SHAPE.grid, dtype=torch.long)
+    for row in at:
+        start = random.randrange(10, 14) * SHAPE.grid
+        row[1:BAND_ABOVE] = scattered(BAND_ABOVE - 1, 1, start).sort().values
+        row[BAND_ABOVE:] = torch.arange(start, start + BAND_ROWS * SHAPE.grid)
+    return Choice(at, torch.ones(n_rows, 1))
 
 
 def some_places(n_rows, few=FEW):
@@ -49,9 +80,9 @@ def some_places(n_rows, few=FEW):
     at = torch.zeros(n_rows, few, dtype=torch.long)
     for row in at[:, 1:]:
         run = random.choice((1, 1, 3, 7, 21))
-        starts = torch.randperm(N_IMAGE - run)[:(few - 1) // run]
-        found = (starts[:, None] + torch.arange(1, run + 1)).flatten().unique()
-        more = torch.randperm(N_IMAGE - 1) + 1
+        starts = scattered((few - 1) // run, 1, N_IMAGE - run)
+        found = (starts[:, None] + torch.arange(run)).flatten().unique()
+        more = scattered(min(2 * few, N_IMAGE - 1), 1, N_IMAGE)
         more = more[~torch.isin(more, found)][:few - 1 - len(found)]
         row.copy_(torch.cat((found, more)).sort().values)
     return Choice(at, (torch.rand(n_rows, 1) < 0.6).float())
@@ -119,23 +150,32 @@ def blindness(editor, features, codes):
     return F.mse_loss(features.float(), goal) / goal.var()
 
 
-def text_loss(editor, recall, data, rng, density):
-    """Losses of a batch of captions."""
-    batch = data.texts(rng, TEXTS[density], DROP)
-    choice = (some_places if density == "sparse" else everything)(len(batch.prompts))
-    with torch.autocast("cpu", torch.bfloat16):
+CHOICES = {"sparse": some_places, "band": band, "whole": everything}
+
+
+def in_bf16():
+    """Products in bfloat16, on whatever device new tensors are made."""
+    return torch.autocast(torch.get_default_device().type, torch.bfloat16)
+
+
+def text_loss(editor, recall, data, rng, density, times=1):
+    """Losses of a batch of captions, so many times as large as on a CPU."""
+    batch = data.texts(rng, TEXTS[density] * times, DROP).to(torch.get_default_device())
+    choice = CHOICES[density](len(batch.prompts))
+    with in_bf16():
         logits = text_logits(editor, batch.prompts, batch.tokens, choice)
     return {f"text {density}": entropy(logits, choice.of(batch.tokens), SMOOTHING),
             "words": recall.words(batch.prompts, choice.at.shape[1])}
 
 
-def edit_loss(editor, recall, data, rng, density):
-    """Losses of a batch of edits."""
+def edit_loss(editor, recall, data, rng, density, times=1):
+    """Losses of a batch of edits, so many times as large as on a CPU."""
     n_pictures, n_edits, n_places = rng.choice(EDITS[density])
-    batch = data.edits(rng, n_pictures, n_edits)
+    n_pictures *= times
+    batch = data.edits(rng, n_pictures, n_edits).to(torch.get_default_device())
     choice = (everything(n_pictures) if n_places == N_IMAGE
               else some_places(n_pictures, n_places))
-    with torch.autocast("cpu", torch.bfloat16):
+    with in_bf16():
         features = editor.look(batch.pixels)
         logits = edit_logits(editor, batch, features, choice)
     wanted = choice.repeated(n_edits).of(batch.tokens)
@@ -160,15 +200,16 @@ def share(spent, minutes):
 def examination(data, edits):
     """Held-out captions, and edits with their full and their part row; always the same."""
     rows = ("full", "part") if edits else ()
-    return [data.held_out(16),
-            *(data.edits(random.Random("held out"), 4, 3, row) for row in rows)]
+    batches = (data.held_out(16),
+               *(data.edits(random.Random("held out"), 4, 3, row) for row in rows))
+    return [batch.to(torch.get_default_device()) for batch in batches]
 
 
 @torch.no_grad()
 def measure(editor, exam):
     """Nats a picture on held-out scenes, with their captions and with each other's."""
     (texts, *edits), found = exam, []
-    with torch.autocast("cpu", torch.bfloat16):
+    with in_bf16():
         for words in (texts.prompts, texts.prompts[1:] + texts.prompts[:1]):
             logits = text_logits(editor, words, texts.tokens, everything(len(words)))
             found.append(entropy(logits, texts.tokens))
@@ -191,11 +232,14 @@ def resume(path, painter, recall, optimizer):
     """Loads a saved state, if any; gives averaged weights, steps and seconds so far."""
     if not path.exists():
         return {name: p.detach().clone() for name, p in painter.state_dict().items()}, 0, 0.0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location=torch.get_default_device(), weights_only=True)
     painter.load_state_dict(state["model"])
     recall.load_state_dict(state["recall"], strict=False)
-    optimizer.load_state_dict(state["optimizer"])
-    return state["average"], state["step"], state["spent"]
+    if "optimizer" in state:  # a packed state has none
+        optimizer.load_state_dict(state["optimizer"])
+    average = state.get("average") or state["model"]
+    average = {name: average[name].to(p) for name, p in painter.state_dict().items()}
+    return average, state["step"], state["spent"]
 
 
 @torch.no_grad()
@@ -206,38 +250,37 @@ def follow(average, painter, step):
         average[name].lerp_(value, weight)
 
 
-def report(painter, average, exam, step, spent, text):
-    """Prints one line of progress; held-out figures are those of the averaged weights."""
+def report(painter, average, exam, step, spent, mean, log):
+    """Prints and logs the progress; held-out figures are those of the averaged weights."""
     own = {name: value.clone() for name, value in painter.state_dict().items()}
     painter.load_state_dict(average)
     found = measure(painter, exam)
     painter.load_state_dict(own)
-    print(f"step {step} spent {spent / 60:.1f} min loss {text} nats a picture: caption, other "
-          f"caption{', full, part' if len(exam) > 1 else ''}:",
-          *(f"{value:.1f}" for value in found), flush=True)
+    nats = {name: round(value, 1)
+            for name, value in zip(("caption", "other caption", "full", "part"), found)}
+    line = {"step": step, "minutes": round(spent / 60, 2), "nats": nats,
+            "loss": {name: round(value, 4) for name, value in mean.items()}}
+    print(json.dumps(line), flush=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
-class Mean:
-    """Running means by name, as a text."""
-
-    def __init__(self):
-        self.values = {}
-
-    def add(self, **found):
-        """Takes new values in."""
-        for name, value in found.items():
-            self.values[name] = self.values.get(name, value) * 0.98 + value * 0.02
-
-    def __str__(self):
-        return " ".join(f"{name} {value:.3f}" for name, value in self.values.items())
+def draw_kind(rng, options):
+    """What the next step learns, "text" or "edit", and how dense."""
+    kind = "edit" if rng.random() < options.edits else "text"
+    sparse = options.sparse_edits if kind == "edit" else options.sparse
+    if rng.random() < sparse:
+        return kind, "sparse"
+    return kind, "band" if kind == "text" and rng.random() < BANDS else "whole"
 
 
 def prepare(options):
     """The model at its start, and the data."""
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
+    torch.set_default_device(options.device)
     codes, painter = Codes(options.codes), Editor()
-    data = Data(codes)
+    data = drawn(Data(codes), options.codes, options.workers, options.seed)
     painter.gen_embed.weight.data.copy_(codes.vectors * SHAPE.code_dim ** 0.5)
     painter.language_model.lm_head.requires_grad_(False)
     if options.start:
@@ -247,35 +290,37 @@ def prepare(options):
 
 def train(options):
     """Trains until the time is spent."""
-    path = pathlib.Path(options.out) / "painter.pt"
+    path, log = (pathlib.Path(options.out) / name for name in ("painter.pt", "log.jsonl"))
     painter, data = prepare(options)
-    recall, mean = Recall(painter, data.vocabulary.word_ids()), Mean()
+    recall, mean = Recall(painter, data.vocabulary.word_ids()), {}
     named = (*painter.named_parameters(), *recall.named_parameters())
     optimizer = Optimizers(named, is_inner, options.rate, 0.01)
     average, step, spent = resume(path, painter, recall, optimizer)
     exam = examination(Data(data.codes), options.edits)
-    rng, last, saved = random.Random(time.time()), time.monotonic(), spent
+    random.seed(options.seed + step)
+    torch.manual_seed(options.seed + step)
+    rng, last, saved = random.Random(f"{options.seed} {step}"), time.monotonic(), spent
     while spent < min(options.minutes, options.until) * 60:
         rate = share(spent, options.minutes)
-        kind = "edit" if rng.random() < options.edits else "text"
-        sparse = options.sparse_edits if kind == "edit" else options.sparse
-        density = "sparse" if rng.random() < sparse else "whole"
-        losses = (edit_loss if kind == "edit" else text_loss)(painter, recall, data, rng, density)
+        kind, density = draw_kind(rng, options)
+        losses = (edit_loss if kind == "edit" else text_loss)(
+            painter, recall, data, rng, density, options.batch)
         helpers = sum(losses.get(name, 0) for name in HELPERS)
         (losses[f"{kind} {density}"] + HELPERS_WEIGHT * rate * helpers).backward()
         optimizer.step(rate)
         follow(average, painter, step)
         step += 1
-        mean.add(**{name: loss.item() for name, loss in losses.items()})
+        for name, loss in losses.items():
+            mean[name] = mean.get(name, loss.item()) * 0.98 + loss.item() * 0.02
         now = time.monotonic()
         spent, last = spent + now - last, now
         if step % 100 == 0:
-            report(painter, average, exam, step, spent, mean)
+            report(painter, average, exam, step, spent, mean, log)
         if spent - saved > 240:
             save(path, painter, recall, average, optimizer, step, spent)
             saved = spent
     save(path, painter, recall, average, optimizer, step, spent)
-    report(painter, average, exam, step, spent, mean)
+    report(painter, average, exam, step, spent, mean, log)
 
 
 def main():
@@ -294,6 +339,9 @@ def main():
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw")
+    parser.add_argument("--batch", type=int, default=1, help="times the size that suits a CPU")
     train(parser.parse_args())
 
 
