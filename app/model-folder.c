@@ -35,14 +35,17 @@ char *limner_model_folder_resolve(const char *name) {
                                                                  : g_steal_pointer(&installed);
 }
 
-// Whether the folder holds weights, and whether only in PyTorch's own format.
-static void look_for_weights(GDir *dir, gboolean *has_safetensors, gboolean *has_bin) {
+// Whether the folder holds weights as the Hub names them; other files of PyTorch's tell more than
+// none.
+static gboolean has_weights(GDir *dir, gboolean *has_other) {
   const char *name;
+  gboolean found = FALSE;
   while ((name = g_dir_read_name(dir))) {
-    *has_safetensors |= g_str_has_suffix(name, ".safetensors");
-    *has_bin |= g_str_has_suffix(name, ".bin") || g_str_has_suffix(name, ".pt") ||
-                g_str_has_suffix(name, ".pth");
+    found |= g_str_has_suffix(name, ".safetensors") ||
+             (g_str_has_prefix(name, "pytorch_model") && g_str_has_suffix(name, ".bin"));
+    *has_other |= g_str_has_suffix(name, ".pt") || g_str_has_suffix(name, ".pth");
   }
+  return found;
 }
 
 static gboolean refuse(GError **error, GIOErrorEnum code, const char *path, const char *what) {
@@ -58,18 +61,19 @@ gboolean limner_model_folder_check(const char *path, GError **error) {
   if (!dir)
     return refuse(error, G_IO_ERROR_NOT_DIRECTORY, path,
                   "expected a model folder, found something that cannot be opened as a folder");
-  gboolean has_safetensors = FALSE, has_bin = FALSE;
-  look_for_weights(dir, &has_safetensors, &has_bin);
+  gboolean has_other = FALSE;
+  const gboolean has_any = has_weights(dir, &has_other);
   if (!has_file(path, "config.json"))
     return refuse(error, G_IO_ERROR_NOT_FOUND, path,
                   "expected a model folder with a config.json, found none in it");
-  if (!has_safetensors && has_bin)
+  if (!has_any && has_other)
     return refuse(error, G_IO_ERROR_NOT_SUPPORTED, path,
-                  "expected weights as *.safetensors, found PyTorch files only; a copy of the "
-                  "model in safetensors form is needed");
-  if (!has_safetensors)
+                  "expected weights as *.safetensors or pytorch_model*.bin, found other PyTorch "
+                  "files only");
+  if (!has_any)
     return refuse(error, G_IO_ERROR_NOT_FOUND, path,
-                  "expected weights as *.safetensors, found none in this folder");
+                  "expected weights as *.safetensors or pytorch_model*.bin, found none in this "
+                  "folder");
   if (!has_file(path, "tokenizer.json"))
     return refuse(error, G_IO_ERROR_NOT_FOUND, path,
                   "expected a tokenizer.json beside the weights, found none");

@@ -10,7 +10,7 @@
 char *limner_model_folder_resolve(const char *name);
 gboolean limner_model_folder_is_demo(const char *name);
 // One sentence in `error` that says what is missing when the folder cannot be a Janus model (no
-// config.json, PyTorch .bin files only, ...). Reads directory entries only.
+// config.json, no weights, ...). Reads directory entries only.
 gboolean limner_model_folder_check(const char *path, GError **error);
 
 #endif

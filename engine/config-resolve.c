@@ -13,18 +13,20 @@ enum { MAX_CHILDREN = 4096, MAX_DIM = 1 << 24, MAX_ROPE_POSITIONS = 16384 };
 typedef struct Resolver {
   const char *folder;
   const StatedConfig *stated;
-  const SafetensorsSet *files;
+  const TensorSet *files;
   JanusConfig *config;
   JanusError *error;
 } Resolver;
 
-int config_count_children(const SafetensorsSet *files, const char *prefix) {
-  const size_t n_prefix = strlen(prefix);
+int config_count_children(const TensorSet *files, const char *prefix) {
+  char stored[LAYOUT_NAME_BYTES];
+  tensors_stored_name(files, prefix, stored);
+  const size_t n_prefix = strlen(stored);
   long most = 0;
-  for (size_t i = 0; i < safetensors_count(files); i++) {
-    const char *name = safetensors_get(files, i)->name;
+  for (size_t i = 0; i < tensors_count(files); i++) {
+    const char *name = tensors_get(files, i)->name;
     char *end = NULL;
-    if (strncmp(name, prefix, n_prefix) != 0 || name[n_prefix] < '0' || name[n_prefix] > '9')
+    if (strncmp(name, stored, n_prefix) != 0 || name[n_prefix] < '0' || name[n_prefix] > '9')
       continue;
     const long index = strtol(name + n_prefix, &end, 10);
     if (*end == '.' && index >= most)
@@ -33,12 +35,12 @@ int config_count_children(const SafetensorsSet *files, const char *prefix) {
   return (int)most;
 }
 
-static const SafetensorsTensor *find(const Resolver *r, const char *name, int n_dims) {
-  const SafetensorsTensor *tensor = safetensors_find(r->files, name);
-  char shape[SAFETENSORS_SHAPE_TEXT];
+static const Tensor *find(const Resolver *r, const char *name, int n_dims) {
+  const Tensor *tensor = tensors_find(r->files, name);
+  char shape[TENSOR_SHAPE_TEXT], stored[LAYOUT_NAME_BYTES];
   if (!tensor) {
     janus_fail(r->error, JANUS_ERROR_FORMAT, "%s: expected a tensor %s, found none", r->folder,
-               name);
+               tensors_stored_name(r->files, name, stored));
     return NULL;
   }
   bool ok = tensor->n_dims == n_dims;
@@ -47,27 +49,31 @@ static const SafetensorsTensor *find(const Resolver *r, const char *name, int n_
   if (ok)
     return tensor;
   janus_fail(r->error, JANUS_ERROR_FORMAT, "%s: tensor %s: expected %d dimensions, found shape %s",
-             tensor->file, name, n_dims,
-             safetensors_shape_text(tensor->dims, tensor->n_dims, shape));
+             tensor->file, tensor->name, n_dims,
+             tensor_shape_text(tensor->dims, tensor->n_dims, shape));
   return NULL;
 }
 
-static bool agree(const Resolver *r, const char *key, int stated, int64_t found,
-                  const SafetensorsTensor *tensor) {
-  char shape[SAFETENSORS_SHAPE_TEXT];
+// A size that a tensor's shape tells, where config.json states it too.
+static bool agree_field(const Resolver *r, size_t field, int64_t found, const Tensor *tensor) {
+  char shape[TENSOR_SHAPE_TEXT];
+  const int stated = *(const int *)(const void *)((const char *)r->stated + field);
   if (stated == 0 || stated == found)
     return true;
   return janus_fail(r->error, JANUS_ERROR_FORMAT,
                     "%s/config.json: %s: expected %lld as tensor %s has shape %s, found %d",
-                    r->folder, key, (long long)found, tensor->name,
-                    safetensors_shape_text(tensor->dims, tensor->n_dims, shape), stated);
+                    r->folder, config_key(r->stated->layout, field), (long long)found, tensor->name,
+                    tensor_shape_text(tensor->dims, tensor->n_dims, shape), stated);
 }
+
+#define AGREE(r, field, found, tensor) agree_field(r, offsetof(StatedConfig, field), found, tensor)
+#define KEY(r, field) CONFIG_KEY((r)->stated->layout, field)
 
 static bool resolve_llama_sizes(const Resolver *r) {
   const StatedConfig *s = r->stated;
   JanusConfig *c = r->config;
-  const SafetensorsTensor *embed = find(r, "language_model.model.embed_tokens.weight", 2);
-  const SafetensorsTensor *gate = find(r, "language_model.model.layers.0.mlp.gate_proj.weight", 2);
+  const Tensor *embed = find(r, "language_model.model.embed_tokens.weight", 2);
+  const Tensor *gate = find(r, "language_model.model.layers.0.mlp.gate_proj.weight", 2);
   if (!embed || !gate)
     return false;
   c->vocab = (int)embed->dims[0];
@@ -79,12 +85,10 @@ static bool resolve_llama_sizes(const Resolver *r) {
                       r->folder, MAX_CHILDREN);
   if (s->n_layers && s->n_layers != c->n_layers)
     return janus_fail(r->error, JANUS_ERROR_FORMAT,
-                      "%s/config.json: language_config.num_hidden_layers is %d, but the weights "
-                      "hold %d layers",
-                      r->folder, s->n_layers, c->n_layers);
-  return agree(r, "language_config.vocab_size", s->vocab, c->vocab, embed) &&
-         agree(r, "language_config.hidden_size", s->dim, c->dim, embed) &&
-         agree(r, "language_config.intermediate_size", s->hidden_dim, c->hidden_dim, gate);
+                      "%s/config.json: %s is %d, but the weights hold %d layers", r->folder,
+                      KEY(r, n_layers), s->n_layers, c->n_layers);
+  return AGREE(r, vocab, c->vocab, embed) && AGREE(r, dim, c->dim, embed) &&
+         AGREE(r, hidden_dim, c->hidden_dim, gate);
 }
 
 // Shapes do not tell how many heads share a row; they only have to fit (model.c checks that).
@@ -95,24 +99,22 @@ static bool resolve_heads(const Resolver *r) {
   c->n_kv_heads = s->n_kv_heads ? s->n_kv_heads : c->n_heads;
   if (!s->head_dim && c->dim % c->n_heads != 0)
     return janus_fail(r->error, JANUS_ERROR_FORMAT,
-                      "%s/config.json: language_config.num_attention_heads: expected a divisor of "
-                      "the width %d, found %d",
-                      r->folder, c->dim, c->n_heads);
+                      "%s/config.json: %s: expected a divisor of the width %d, found %d", r->folder,
+                      KEY(r, n_heads), c->dim, c->n_heads);
   c->head_dim = s->head_dim ? s->head_dim : c->dim / c->n_heads;
   if (c->head_dim > MAX_DIM / c->n_heads)
     return janus_fail(r->error, JANUS_ERROR_FORMAT,
-                      "%s/config.json: language_config.num_attention_heads and head_dim: expected "
-                      "a product of at most %d, found %d times %d",
-                      r->folder, MAX_DIM, c->n_heads, c->head_dim);
+                      "%s/config.json: %s and head_dim: expected a product of at most %d, found %d "
+                      "times %d",
+                      r->folder, KEY(r, n_heads), MAX_DIM, c->n_heads, c->head_dim);
   if (c->head_dim % 2 != 0)
     return janus_fail(r->error, JANUS_ERROR_FORMAT,
                       "%s/config.json: expected an even width of attention heads, found %d",
                       r->folder, c->head_dim);
   if (c->n_heads % c->n_kv_heads != 0)
     return janus_fail(r->error, JANUS_ERROR_FORMAT,
-                      "%s/config.json: language_config.num_key_value_heads: expected a divisor of "
-                      "the %d heads, found %d",
-                      r->folder, c->n_heads, c->n_kv_heads);
+                      "%s/config.json: %s: expected a divisor of the %d heads, found %d", r->folder,
+                      KEY(r, n_kv_heads), c->n_heads, c->n_kv_heads);
   c->max_positions = s->max_positions ? s->max_positions : 2048;
   if (c->max_positions > MAX_ROPE_POSITIONS)
     c->max_positions = MAX_ROPE_POSITIONS;
@@ -124,53 +126,51 @@ static bool resolve_heads(const Resolver *r) {
 static bool resolve_codes(const Resolver *r) {
   const StatedConfig *s = r->stated;
   JanusConfig *c = r->config;
-  const SafetensorsTensor *book = find(r, "gen_vision_model.quantize.embedding.weight", 2);
-  const SafetensorsTensor *embed = find(r, "gen_embed.weight", 2);
-  const SafetensorsTensor *proj = find(r, "gen_head.output_mlp_projector.weight", 2);
-  const SafetensorsTensor *head = find(r, "gen_head.vision_head.weight", 2);
+  const Tensor *book = find(r, "gen_vision_model.quantize.embedding.weight", 2);
+  const Tensor *embed = find(r, "gen_embed.weight", 2);
+  const Tensor *proj = find(r, "gen_head.output_mlp_projector.weight", 2);
+  const Tensor *head = find(r, "gen_head.vision_head.weight", 2);
   if (!book || !embed || !proj || !head)
     return false;
   c->n_codes = (int)book->dims[0];
   c->code_dim = (int)book->dims[1];
   c->vq_norm_groups = s->vq_norm_groups ? s->vq_norm_groups : 32;
   c->vq_norm_eps = 1e-6f;
-  return agree(r, "gen_vision_config.params.image_token_size", s->n_codes, c->n_codes, book) &&
-         agree(r, "gen_vision_config.params.n_embed", s->code_dim, c->code_dim, book) &&
-         agree(r, "gen_aligner_config.params.input_dim", s->gen_embed_dim, embed->dims[1], embed) &&
-         agree(r, "gen_aligner_config.params.n_embed", s->gen_aligner_dim, proj->dims[1], proj) &&
-         agree(r, "gen_head_config.params.n_embed", s->gen_head_input, proj->dims[1], proj) &&
-         agree(r, "gen_head_config.params.image_token_embed", s->gen_head_dim, proj->dims[0],
-               proj) &&
-         agree(r, "gen_head_config.params.image_token_size", s->n_head_codes, head->dims[0], head);
+  return AGREE(r, n_codes, c->n_codes, book) && AGREE(r, code_dim, c->code_dim, book) &&
+         AGREE(r, gen_embed_dim, embed->dims[1], embed) &&
+         AGREE(r, gen_aligner_dim, proj->dims[1], proj) &&
+         AGREE(r, gen_head_input, proj->dims[1], proj) &&
+         AGREE(r, gen_head_dim, proj->dims[0], proj) && AGREE(r, n_head_codes, head->dims[0], head);
 }
 
 static bool resolve_aligner(const Resolver *r) {
-  const StatedConfig *s = r->stated;
-  const SafetensorsTensor *in = find(r, "aligner.layers.0.weight", 2);
-  return in && agree(r, "aligner_config.params.input_dim", s->aligner_input, in->dims[1], in) &&
-         agree(r, "aligner_config.params.n_embed", s->aligner_dim, in->dims[0], in);
+  const Tensor *in = find(r, "aligner.layers.0.weight", 2);
+  return in && AGREE(r, aligner_input, in->dims[1], in) && AGREE(r, aligner_dim, in->dims[0], in);
 }
 
 static bool resolve_picture(const Resolver *r) {
   const StatedConfig *s = r->stated;
   JanusConfig *c = r->config;
-  const int n_levels = config_count_children(r->files, "gen_vision_model.decoder.conv_blocks.");
+  static const char levels[] = "gen_vision_model.decoder.conv_blocks.";
+  const int n_levels = config_count_children(r->files, levels);
+  char stored[LAYOUT_NAME_BYTES];
   if (n_levels < 1 || n_levels > JANUS_MAX_VQ_LEVELS)
-    return janus_fail(r->error, JANUS_ERROR_FORMAT,
-                      "%s: expected 1 to %d levels gen_vision_model.decoder.conv_blocks, found %d",
-                      r->folder, JANUS_MAX_VQ_LEVELS, n_levels);
+    return janus_fail(r->error, JANUS_ERROR_FORMAT, "%s: expected 1 to %d levels %s*, found %d",
+                      r->folder, JANUS_MAX_VQ_LEVELS, tensors_stored_name(r->files, levels, stored),
+                      n_levels);
   c->image_size_px = s->image_size_px ? s->image_size_px : 384;
   c->patch_size_px = 1 << (n_levels - 1);
   if (s->preprocessor_px && s->preprocessor_px != c->image_size_px)
     return janus_fail(r->error, JANUS_ERROR_FORMAT,
-                      "%s/preprocessor_config.json: image_size: expected %d as "
-                      "vision_config.params.image_size of config.json, found %d",
-                      r->folder, c->image_size_px, s->preprocessor_px);
+                      "%s/preprocessor_config.json: image_size: expected %d as %s of config.json, "
+                      "found %d",
+                      r->folder, c->image_size_px, KEY(r, image_size_px), s->preprocessor_px);
   if (c->image_size_px % c->patch_size_px != 0)
     return janus_fail(r->error, JANUS_ERROR_FORMAT,
-                      "%s/config.json: vision_config.params.image_size: expected a multiple of %d "
-                      "for a decoder of %d levels, found %d",
-                      r->folder, c->patch_size_px, n_levels, c->image_size_px);
+                      "%s/config.json: %s: expected a multiple of %d for a decoder of %d levels, "
+                      "found %d",
+                      r->folder, KEY(r, image_size_px), c->patch_size_px, n_levels,
+                      c->image_size_px);
   c->grid = c->image_size_px / c->patch_size_px;
   c->n_image_tokens = c->grid * c->grid;
   if (s->n_image_tokens && s->n_image_tokens != c->n_image_tokens)
@@ -186,13 +186,12 @@ static bool resolve_picture(const Resolver *r) {
                       r->folder, c->image_size_px, c->rules.min_size_px);
   if (c->n_image_tokens >= c->max_positions)
     return janus_fail(r->error, JANUS_ERROR_FORMAT,
-                      "%s/config.json: language_config.max_position_embeddings: expected more than "
-                      "the %d tokens of a picture, found %d",
-                      r->folder, c->n_image_tokens, c->max_positions);
+                      "%s/config.json: %s: expected more than the %d tokens of a picture, found %d",
+                      r->folder, KEY(r, max_positions), c->n_image_tokens, c->max_positions);
   return true;
 }
 
-bool config_resolve(const char *folder, const StatedConfig *stated, const SafetensorsSet *files,
+bool config_resolve(const char *folder, const StatedConfig *stated, const TensorSet *files,
                     JanusConfig *config, JanusError *error) {
   const Resolver r = {folder, stated, files, config, error};
   *config = (JanusConfig){.defaults = stated->defaults,

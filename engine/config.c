@@ -6,76 +6,11 @@
 #include "engine/file.h"
 #include "engine/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_CONFIG_BYTES = 16000000, MAX_SIZE = 1 << 24, MAX_IMAGE_PX = 8192 };
-
-// A whole number somewhere in config.json.
-typedef struct ConfigEntry {
-  const char *section;
-  bool in_params; // in the section's "params"
-  const char *key;
-  size_t offset; // in StatedConfig
-  int max;
-} ConfigEntry;
-
-#define LANGUAGE(key, field, max)                                                                  \
-  { "language_config", false, key, offsetof(StatedConfig, field), max }
-#define PARAM(section, key, field, max)                                                            \
-  { section, true, key, offsetof(StatedConfig, field), max }
-
-static const ConfigEntry entries[] = {
-    LANGUAGE("hidden_size", dim, MAX_SIZE),
-    LANGUAGE("intermediate_size", hidden_dim, MAX_SIZE),
-    LANGUAGE("num_hidden_layers", n_layers, MAX_SIZE),
-    LANGUAGE("num_attention_heads", n_heads, 65536),
-    LANGUAGE("num_key_value_heads", n_kv_heads, 65536),
-    LANGUAGE("head_dim", head_dim, 65536),
-    LANGUAGE("vocab_size", vocab, MAX_SIZE),
-    LANGUAGE("max_position_embeddings", max_positions, 1 << 30),
-    PARAM("gen_vision_config", "image_token_size", n_codes, MAX_SIZE),
-    PARAM("gen_vision_config", "n_embed", code_dim, MAX_SIZE),
-    PARAM("gen_vision_config", "norm_groups", vq_norm_groups, MAX_SIZE),
-    PARAM("gen_head_config", "image_token_size", n_head_codes, MAX_SIZE),
-    PARAM("gen_head_config", "image_token_embed", gen_head_dim, MAX_SIZE),
-    PARAM("gen_head_config", "n_embed", gen_head_input, MAX_SIZE),
-    PARAM("gen_aligner_config", "input_dim", gen_embed_dim, MAX_SIZE),
-    PARAM("gen_aligner_config", "n_embed", gen_aligner_dim, MAX_SIZE),
-    PARAM("aligner_config", "input_dim", aligner_input, MAX_SIZE),
-    PARAM("aligner_config", "n_embed", aligner_dim, MAX_SIZE),
-    PARAM("vision_config", "image_size", image_size_px, MAX_IMAGE_PX),
-    PARAM("vision_config", "num_heads", n_vision_heads, 65536),
-};
-
-// The section of an entry, absent ones included, named for messages in `where`.
-static bool find_place(const JsonPlace *root, const char *section, bool in_params, char where[64],
-                       JsonPlace *place, JanusError *error) {
-  *place = (JsonPlace){.path = root->path, .where = where};
-  snprintf(where, 64, "%s.", section);
-  if (!json_get_object(root, section, &place->object, error))
-    return false;
-  if (!in_params)
-    return true;
-  const JsonPlace outer = *place;
-  if (!json_get_object(&outer, "params", &place->object, error))
-    return false;
-  snprintf(where, 64, "%s.params.", section);
-  return true;
-}
-
-static bool read_sizes(const JsonPlace *root, StatedConfig *stated, JanusError *error) {
-  for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
-    const ConfigEntry *entry = &entries[i];
-    char where[64];
-    JsonPlace place;
-    int *value = (int *)(void *)((char *)stated + entry->offset);
-    if (!find_place(root, entry->section, entry->in_params, where, &place, error) ||
-        !json_get_int(&place, entry->key, 1, entry->max, value, error))
-      return false;
-  }
-  return true;
-}
 
 static bool fail_unsupported(const JsonPlace *place, const char *key, const char *what,
                              JanusError *error) {
@@ -122,9 +57,11 @@ static bool read_rope(const JsonPlace *language, const char *key, StatedConfig *
 }
 
 static bool read_language(const JsonPlace *root, StatedConfig *stated, JanusError *error) {
-  char where[64];
+  const bool is_port = stated->layout == JANUS_LAYOUT_TRANSFORMERS;
+  char where[CONFIG_WHERE_BYTES];
   JsonPlace language;
-  return find_place(root, "language_config", false, where, &language, error) &&
+  return config_find_section(root, is_port ? "text_config" : "language_config", where, &language,
+                             error) &&
          json_get_number(&language, "rms_norm_eps", 1e-30, 1, &stated->norm_eps, error) &&
          json_get_number(&language, "rope_theta", 1, 1e12, &stated->rope_theta, error) &&
          read_rope(&language, "rope_scaling", stated, error) &&
@@ -132,24 +69,79 @@ static bool read_language(const JsonPlace *root, StatedConfig *stated, JanusErro
          check_llama_variant(&language, error);
 }
 
-static bool check_model_type(const JsonPlace *root, JanusError *error) {
+// --- what the port can vary and no Janus checkpoint does ----------------------------------------
+
+static bool check_word(const JsonPlace *place, const char *key, const char *expected,
+                       JanusError *error) {
+  const char *found = expected;
+  if (!json_get_text(place, key, &found, error))
+    return false;
+  return strcmp(found, expected) == 0 ||
+         janus_fail(error, JANUS_ERROR_UNSUPPORTED, "%s: %s%s: expected %s, found %s", place->path,
+                    place->where, key, expected, found);
+}
+
+static bool check_flag(const JsonPlace *place, const char *key, bool expected, JanusError *error) {
+  bool found = expected;
+  if (!json_get_bool(place, key, &found, error))
+    return false;
+  return found == expected ||
+         fail_unsupported(place, key,
+                          expected ? "expected true, found false" : "expected false, found true",
+                          error);
+}
+
+// Layers of an aligner.
+static bool check_depth(const JsonPlace *place, const char *key, JanusError *error) {
+  int found = 2;
+  if (!json_get_int(place, key, 1, MAX_SIZE, &found, error))
+    return false;
+  return found == 2 || janus_fail(error, JANUS_ERROR_UNSUPPORTED, "%s: %s%s: expected 2, found %d",
+                                  place->path, place->where, key, found);
+}
+
+static bool check_port(const JsonPlace *root, JanusError *error) {
+  char where_vision[CONFIG_WHERE_BYTES], where_vq[CONFIG_WHERE_BYTES];
+  JsonPlace vision, vq;
+  double eps = 1e-6;
+  if (!config_find_section(root, "vision_config", where_vision, &vision, error) ||
+      !config_find_section(root, "vq_config", where_vq, &vq, error) ||
+      !json_get_number(&vision, "layer_norm_eps", 1e-30, 1, &eps, error))
+    return false;
+  if (fabs(eps - 1e-6) > 1e-9)
+    return janus_fail(error, JANUS_ERROR_UNSUPPORTED,
+                      "%s: %slayer_norm_eps: expected 1e-06, found %g", root->path, vision.where,
+                      eps);
+  return check_word(&vision, "hidden_act", "gelu", error) &&
+         check_flag(&vision, "attention_bias", true, error) &&
+         check_flag(&vision, "use_qk_norm", false, error) && check_depth(&vision, "depth", error) &&
+         check_word(&vq, "hidden_act", "gelu", error) &&
+         check_flag(&vq, "double_latent", false, error) &&
+         check_depth(&vq, "num_hidden_layers", error);
+}
+
+// --- the files ----------------------------------------------------------------------------------
+
+static bool read_layout(const JsonPlace *root, JanusLayout *layout, JanusError *error) {
   const char *type = NULL;
   if (!json_get_text(root, "model_type", &type, error))
     return false;
-  if (type && strcmp(type, "multi_modality") == 0)
-    return true;
   if (type && strcmp(type, "janus") == 0)
-    return janus_fail(error, JANUS_ERROR_UNSUPPORTED,
-                      "%s: model_type: expected multi_modality, found janus: checkpoints in the "
-                      "naming of the transformers port are not in this build",
-                      root->path);
-  return janus_fail(error, JANUS_ERROR_FORMAT, "%s: model_type: expected multi_modality, found %s",
-                    root->path, type ? type : "none");
+    *layout = JANUS_LAYOUT_TRANSFORMERS;
+  else if (type && strcmp(type, "multi_modality") == 0)
+    *layout = JANUS_LAYOUT_ORIGINAL;
+  else
+    return janus_fail(error, JANUS_ERROR_FORMAT,
+                      "%s: model_type: expected multi_modality or janus, found %s", root->path,
+                      type ? type : "none");
+  return true;
 }
 
 static bool read_config(const JsonPlace *root, StatedConfig *stated, JanusError *error) {
-  return check_model_type(root, error) && read_sizes(root, stated, error) &&
-         read_language(root, stated, error);
+  return read_layout(root, &stated->layout, error) &&
+         config_read_sizes(root, stated->layout, stated, error) &&
+         read_language(root, stated, error) &&
+         (stated->layout == JANUS_LAYOUT_ORIGINAL || check_port(root, error));
 }
 
 // A list of three numbers, one a channel.
@@ -164,13 +156,32 @@ static bool read_channels(const JsonPlace *root, const char *key, double min, fl
     ok = json_is_number(json_array_get(list, i)) && value >= min && value <= 1e6;
     values[i] = (float)value;
   }
-  return ok || janus_fail(error, JANUS_ERROR_FORMAT, "%s: %s: expected three numbers from %g up",
-                          root->path, key, min);
+  return ok || janus_fail(error, JANUS_ERROR_FORMAT, "%s: %s%s: expected three numbers from %g up",
+                          root->path, root->where, key, min);
+}
+
+// "size" of the port; a square.
+static bool read_size(const JsonPlace *root, int *size_px, JanusError *error) {
+  char where[CONFIG_WHERE_BYTES];
+  JsonPlace size = {.path = root->path, .where = where};
+  int height = *size_px, width = *size_px;
+  snprintf(where, sizeof where, "%ssize.", root->where);
+  if (!json_get_object(root, "size", &size.object, error) ||
+      !json_get_int(&size, "height", 1, MAX_IMAGE_PX, &height, error) ||
+      !json_get_int(&size, "width", 1, MAX_IMAGE_PX, &width, error))
+    return false;
+  *size_px = height;
+  return height == width ||
+         janus_fail(error, JANUS_ERROR_UNSUPPORTED, "%s: %ssize: expected a square, found %d x %d",
+                    root->path, root->where, width, height);
 }
 
 static bool read_preprocessor(const JsonPlace *root, StatedConfig *stated, JanusError *error) {
   JanusImageRules *rules = &stated->rules;
-  return json_get_int(root, "image_size", 1, MAX_IMAGE_PX, &stated->preprocessor_px, error) &&
+  const bool is_port = stated->layout == JANUS_LAYOUT_TRANSFORMERS;
+  int *size_px = &stated->preprocessor_px;
+  return (is_port ? read_size(root, size_px, error)
+                  : json_get_int(root, "image_size", 1, MAX_IMAGE_PX, size_px, error)) &&
          json_get_int(root, "min_size", 1, MAX_IMAGE_PX, &rules->min_size_px, error) &&
          json_get_number(root, "rescale_factor", 1e-9, 1e9, &rules->rescale, error) &&
          json_get_bool(root, "do_normalize", &rules->normalizes, error) &&
@@ -178,12 +189,18 @@ static bool read_preprocessor(const JsonPlace *root, StatedConfig *stated, Janus
          read_channels(root, "image_std", 1e-6, rules->std, error);
 }
 
+// Newer versions of the port keep the preprocessor's fields in an object of this file.
 static bool read_processor(const JsonPlace *root, StatedConfig *stated, JanusError *error) {
-  return json_get_int(root, "num_image_tokens", 1, MAX_SIZE, &stated->n_image_tokens, error);
+  char where[CONFIG_WHERE_BYTES];
+  JsonPlace image;
+  return json_get_int(root, "num_image_tokens", 1, MAX_SIZE, &stated->n_image_tokens, error) &&
+         config_find_section(root, "image_processor", where, &image, error) &&
+         read_preprocessor(&image, stated, error);
 }
 
 static bool read_generation(const JsonPlace *root, StatedConfig *stated, JanusError *error) {
-  return json_get_number(root, "cfg", 0, 1000, &stated->defaults.cfg, error) &&
+  const char *cfg = stated->layout == JANUS_LAYOUT_TRANSFORMERS ? "guidance_scale" : "cfg";
+  return json_get_number(root, cfg, 0, 1000, &stated->defaults.cfg, error) &&
          json_get_number(root, "image_cfg", 0, 1000, &stated->defaults.image_cfg, error) &&
          json_get_number(root, "temperature", 0, 1000, &stated->defaults.temperature, error) &&
          json_get_bool(root, "describes", &stated->describes, error);

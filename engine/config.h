@@ -8,6 +8,7 @@
 
 // What config.json, preprocessor_config.json and processor_config.json state; 0 = not stated.
 typedef struct StatedConfig {
+  JanusLayout layout;
   // language_config
   int dim, hidden_dim, n_layers, n_heads, n_kv_heads, head_dim, vocab, max_positions;
   double norm_eps, rope_theta;
@@ -26,15 +27,30 @@ typedef struct StatedConfig {
   bool describes;         // likewise
 } StatedConfig;
 
+// Where config.json states one of the whole numbers above, by its offset in StatedConfig:
+// "language_config.hidden_size", or as the transformers port has it. NULL where a layout does not
+// state it. Static text.
+const char *config_key(JanusLayout layout, size_t field);
+#define CONFIG_KEY(layout, name) config_key(layout, offsetof(StatedConfig, name))
+
+// Reads all those that the object states; `layout` says where.
+typedef struct JsonPlace JsonPlace;
+bool config_read_sizes(const JsonPlace *root, JanusLayout layout, StatedConfig *stated,
+                       JanusError *error);
+// A section of the object, absent ones included, named in `where` for messages: "language_config.".
+enum { CONFIG_WHERE_BYTES = 64 };
+bool config_find_section(const JsonPlace *root, const char *section, char where[CONFIG_WHERE_BYTES],
+                         JsonPlace *place, JanusError *error);
+
 // Reads the JSON files. Only config.json must be there.
 bool config_read(const char *folder, StatedConfig *stated, JanusError *error);
 
 // Sizes from tensor shapes and counts, which must agree with what is stated; LlamaConfig's and the
 // original's defaults for what neither tells. `folder` is for messages.
-bool config_resolve(const char *folder, const StatedConfig *stated, const SafetensorsSet *files,
+bool config_resolve(const char *folder, const StatedConfig *stated, const TensorSet *files,
                     JanusConfig *config, JanusError *error);
 
-// Number of children of `prefix` ("...layers."), that is the highest index + 1.
-int config_count_children(const SafetensorsSet *files, const char *prefix);
+// Number of children of `prefix` ("...layers.", the original's), that is the highest index + 1.
+int config_count_children(const TensorSet *files, const char *prefix);
 
 #endif

@@ -100,6 +100,8 @@ typedef struct JanusModelOptions {
 typedef struct JanusModelInfo {
   const char *folder;
   const char *name;        // for people: "Janus, 0.01 B parameters" or the folder's own name
+  const char *layout;      // who names the tensors: "original" or "transformers" (the port)
+  const char *file_kind;   // that hold them: "safetensors" or "pytorch"
   const char *device;      // "cpu" or "cuda:0"
   const char *device_name; // "CPU (AVX-512), 2 threads"
   JanusWeights weights;
@@ -118,8 +120,8 @@ typedef struct JanusModelInfo {
 
 typedef struct JanusModel JanusModel;
 
-// Opens a folder as the Hub serves it (config.json, safetensors, tokenizer.json, processor files)
-// and maps its weights. NULL and an error on failure. Any thread; takes well under a second.
+// Opens a folder as the Hub serves it (config.json, weights, tokenizer.json, processor files) and
+// maps its weights. NULL and an error on failure. Any thread; takes well under a second.
 // The first call takes over SIGBUS for the mapped files: what was shortened meanwhile makes runs
 // and decodes fail with IO instead of ending the process.
 JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error);

@@ -34,3 +34,12 @@ const char *janus_bytes_text(uint64_t n_bytes, char text[BYTES_TEXT]) {
   snprintf(text, BYTES_TEXT, "%d bytes", (int)n_bytes);
   return text;
 }
+
+const char *janus_quoted_text(const void *text, size_t n_bytes, char out[QUOTED_TEXT]) {
+  const unsigned char *bytes = text;
+  const size_t n = n_bytes < QUOTED_TEXT ? n_bytes : QUOTED_TEXT - 1;
+  for (size_t i = 0; i < n; i++)
+    out[i] = bytes[i] >= 0x20 && bytes[i] < 0x7f ? (char)bytes[i] : '?';
+  out[n] = '\0';
+  return out;
+}

@@ -14,4 +14,9 @@ bool janus_fail(JanusError *error, JanusErrorCode code, const char *format, ...)
 enum { BYTES_TEXT = 32 };
 const char *janus_bytes_text(uint64_t n_bytes, char text[BYTES_TEXT]);
 
+// The first characters of a text that a file holds, other than plain ASCII as '?', into `out`, for
+// messages. Returns it.
+enum { QUOTED_TEXT = 128 };
+const char *janus_quoted_text(const void *text, size_t n_bytes, char out[QUOTED_TEXT]);
+
 #endif

@@ -81,7 +81,7 @@ bool model_take_lm_head(JanusModel *model, JanusError *error) {
 }
 
 size_t model_lm_head_bytes(const JanusModel *model) {
-  const SafetensorsTensor *tensor = safetensors_find(model->files, LM_HEAD "weight");
+  const Tensor *tensor = tensors_find(model->files, LM_HEAD "weight");
   return tensor ? tensor->n_bytes : 0;
 }
 

@@ -2,6 +2,7 @@
 // Taking checked tensors from the files and making the model's parts of them.
 #include "engine/model-parts.h"
 
+#include "engine/config.h"
 #include "engine/error.h"
 #include "engine/file.h"
 #include "engine/memory.h"
@@ -51,33 +52,33 @@ void *part_memory(ModelBuilder *b, size_t n_bytes) {
 
 // --- tensors ------------------------------------------------------------------------------------
 
-static const SafetensorsTensor *find(ModelBuilder *b, const char *name, const int64_t *dims,
-                                     int n_dims) {
+static const Tensor *find(ModelBuilder *b, const char *name, const int64_t *dims, int n_dims) {
   if (!builder_ok(b))
     return NULL;
-  const SafetensorsTensor *tensor = safetensors_find(b->model->files, name);
-  char expected[SAFETENSORS_SHAPE_TEXT], found[SAFETENSORS_SHAPE_TEXT];
-  safetensors_shape_text(dims, n_dims, expected);
+  const Tensor *tensor = tensors_find(b->model->files, name);
+  char expected[TENSOR_SHAPE_TEXT], found[TENSOR_SHAPE_TEXT], stored[LAYOUT_NAME_BYTES];
+  tensors_stored_name(b->model->files, name, stored);
+  tensor_shape_text(dims, n_dims, expected);
   if (!tensor)
     janus_fail(&b->error, JANUS_ERROR_FORMAT, "%s: expected a tensor %s of shape %s, found none",
-               b->folder, name, expected);
+               b->folder, stored, expected);
   else if (tensor->n_dims != n_dims || memcmp(tensor->dims, dims, (size_t)n_dims * sizeof *dims))
     janus_fail(&b->error, JANUS_ERROR_FORMAT, "%s: tensor %s: expected shape %s, found %s",
-               tensor->file, name, expected,
-               safetensors_shape_text(tensor->dims, tensor->n_dims, found));
+               tensor->file, stored, expected,
+               tensor_shape_text(tensor->dims, tensor->n_dims, found));
   else if (!tensor->is_float)
     janus_fail(&b->error, JANUS_ERROR_FORMAT,
-               "%s: tensor %s: expected F32, BF16 or F16 values, found %s", tensor->file, name,
+               "%s: tensor %s: expected F32, BF16 or F16 values, found %s", tensor->file, stored,
                tensor->dtype_text);
   return builder_ok(b) ? tensor : NULL;
 }
 
 void part_check_copies(ModelBuilder *b) {
   const MemoryRoom room = janus_memory_room();
-  const SafetensorsSet *files = b->model->files;
+  const TensorSet *files = b->model->files;
   uint64_t n_bytes = 0;
-  for (size_t i = 0; i < safetensors_count(files); i++) {
-    const SafetensorsTensor *tensor = safetensors_get(files, i);
+  for (size_t i = 0; i < tensors_count(files); i++) {
+    const Tensor *tensor = tensors_get(files, i);
     n_bytes += tensor->is_float && !tensor->is_aligned ? tensor->n_bytes : 0;
   }
   b->model->has_copies = n_bytes > 0;
@@ -93,7 +94,7 @@ void part_check_copies(ModelBuilder *b) {
 // A checked tensor as n_rows x n_cols values; counts it among those in use.
 static jk_weight take(ModelBuilder *b, const char *name, const int64_t *dims, int n_dims,
                       int n_rows, int n_cols) {
-  const SafetensorsTensor *tensor = find(b, name, dims, n_dims);
+  const Tensor *tensor = find(b, name, dims, n_dims);
   if (!tensor)
     return (jk_weight){0};
   const void *data = tensor->data;
@@ -111,26 +112,26 @@ static jk_weight take(ModelBuilder *b, const char *name, const int64_t *dims, in
 }
 
 int part_dim(ModelBuilder *b, int index, int n_dims, const char *format, ...) {
-  char name[NAME_BYTES], found[SAFETENSORS_SHAPE_TEXT];
+  char name[NAME_BYTES], stored[LAYOUT_NAME_BYTES], found[TENSOR_SHAPE_TEXT];
   FORMAT_NAME(name, format);
   if (!builder_ok(b))
     return 0;
-  const SafetensorsTensor *tensor = safetensors_find(b->model->files, name);
+  const Tensor *tensor = tensors_find(b->model->files, name);
   if (!tensor)
     janus_fail(&b->error, JANUS_ERROR_FORMAT, "%s: expected a tensor %s, found none", b->folder,
-               name);
+               tensors_stored_name(b->model->files, name, stored));
   else if (tensor->n_dims != n_dims || tensor->dims[index] < 1 ||
            tensor->dims[index] > MAX_PART_DIM)
     janus_fail(&b->error, JANUS_ERROR_FORMAT,
-               "%s: tensor %s: expected %d dimensions, found shape %s", tensor->file, name, n_dims,
-               safetensors_shape_text(tensor->dims, tensor->n_dims, found));
+               "%s: tensor %s: expected %d dimensions, found shape %s", tensor->file, tensor->name,
+               n_dims, tensor_shape_text(tensor->dims, tensor->n_dims, found));
   return builder_ok(b) ? (int)tensor->dims[index] : 0;
 }
 
 bool part_exists(const ModelBuilder *b, const char *format, ...) {
   char name[NAME_BYTES];
   FORMAT_NAME(name, format);
-  return safetensors_find(b->model->files, name) != NULL;
+  return tensors_find(b->model->files, name) != NULL;
 }
 
 jk_weight part_table(ModelBuilder *b, int n_rows, int n_cols, const char *format, ...) {
@@ -152,7 +153,9 @@ static const float *take_floats(ModelBuilder *b, int n, const char *name) {
 }
 
 const float *part_positions(ModelBuilder *b, int n, int dim, const char *name) {
-  return widen(b, take(b, name, (int64_t[]){1, n, dim}, 3, n, dim));
+  const int64_t dims[] = {1, n, dim};
+  const bool is_flat = tensors_get_layout(b->model->files) == JANUS_LAYOUT_TRANSFORMERS;
+  return widen(b, take(b, name, dims + is_flat, 3 - is_flat, n, dim));
 }
 
 const float *part_floats(ModelBuilder *b, int n, const char *format, ...) {
@@ -278,8 +281,8 @@ VqNorm part_norm(ModelBuilder *b, int channels, const char *format, ...) {
   norm.bias = take_floats(b, channels, name);
   if (channels % n_groups != 0)
     janus_fail(&b->error, JANUS_ERROR_FORMAT,
-               "%s/config.json: gen_vision_config.params.norm_groups: expected a divisor of the %d "
-               "channels of %s, found %d",
-               b->folder, channels, prefix, n_groups);
+               "%s/config.json: %s: expected a divisor of the %d channels of %s, found %d",
+               b->folder, CONFIG_KEY(tensors_get_layout(b->model->files), vq_norm_groups), channels,
+               prefix, n_groups);
   return norm;
 }

@@ -46,7 +46,7 @@ jk_conv *part_conv(ModelBuilder *b, int n_out, int n_in, int max_width_px, const
 // Layers from the thirds of a fused qkv [3 * dim][dim] with a bias.
 void part_qkv(ModelBuilder *b, int dim, jk_linear *out[3], const char *prefix, ...)
     PART_FORMAT(4, 5);
-// A table [1][n][dim], widened to memory that the model owns.
+// A table [1][n][dim] ([n][dim] in the transformers port), widened to memory that the model owns.
 const float *part_positions(ModelBuilder *b, int n, int dim, const char *name);
 // A convolution [dim][3][patch][patch] with a bias whose step is its size: a layer over patches.
 jk_linear *part_patches(ModelBuilder *b, int dim, int patch_px, const char *prefix);

@@ -8,14 +8,26 @@
 #define TOWER "vision_model.vision_tower."
 #define BLOCK TOWER "blocks.%d."
 
-static void build_block(ModelBuilder *b, SiglipBlock *block, int i) {
-  const int dim = b->model->siglip.dim, hidden_dim = b->model->siglip.hidden_dim;
+// One tensor of the original's, three of the port's.
+static void build_qkv(ModelBuilder *b, SiglipBlock *block, int i) {
+  const int dim = b->model->siglip.dim;
   jk_linear *qkv[3];
-  block->norm1 = part_layer_norm(b, dim, BLOCK "norm1.", i);
-  part_qkv(b, dim, qkv, BLOCK "attn.qkv.", i);
+  if (tensors_get_layout(b->model->files) == JANUS_LAYOUT_TRANSFORMERS) {
+    qkv[0] = part_linear(b, PART_BIAS, dim, dim, BLOCK "attn.q.", i);
+    qkv[1] = part_linear(b, PART_BIAS, dim, dim, BLOCK "attn.k.", i);
+    qkv[2] = part_linear(b, PART_BIAS, dim, dim, BLOCK "attn.v.", i);
+  } else {
+    part_qkv(b, dim, qkv, BLOCK "attn.qkv.", i);
+  }
   block->q = qkv[0];
   block->k = qkv[1];
   block->v = qkv[2];
+}
+
+static void build_block(ModelBuilder *b, SiglipBlock *block, int i) {
+  const int dim = b->model->siglip.dim, hidden_dim = b->model->siglip.hidden_dim;
+  block->norm1 = part_layer_norm(b, dim, BLOCK "norm1.", i);
+  build_qkv(b, block, i);
   block->proj = part_linear(b, PART_BIAS, dim, dim, BLOCK "attn.proj.", i);
   block->norm2 = part_layer_norm(b, dim, BLOCK "norm2.", i);
   block->fc1 = part_linear(b, PART_BIAS, hidden_dim, dim, BLOCK "mlp.fc1.", i);
@@ -29,9 +41,10 @@ static void count_heads(ModelBuilder *b) {
   siglip->n_heads = stated ? stated : dim < 64 ? 1 : dim / 64;
   if (builder_ok(b) && dim % siglip->n_heads != 0)
     janus_fail(&b->error, JANUS_ERROR_FORMAT,
-               "%s/config.json: vision_config.params.num_heads: expected a divisor of the width %d "
-               "of " TOWER "pos_embed, found %d",
-               b->folder, dim, siglip->n_heads);
+               "%s/config.json: %s: expected a divisor of the width %d of the position embeddings, "
+               "found %d",
+               b->folder, CONFIG_KEY(tensors_get_layout(b->model->files), n_vision_heads), dim,
+               siglip->n_heads);
 }
 
 static void count_blocks(ModelBuilder *b) {
@@ -46,7 +59,9 @@ static void count_blocks(ModelBuilder *b) {
 void model_build_vision(ModelBuilder *b) {
   const JanusConfig *c = &b->model->config;
   Siglip *siglip = &b->model->siglip;
-  siglip->dim = part_dim(b, 2, 3, TOWER "pos_embed");
+  const bool is_port = tensors_get_layout(b->model->files) == JANUS_LAYOUT_TRANSFORMERS;
+  siglip->dim =
+      is_port ? part_dim(b, 1, 2, TOWER "pos_embed") : part_dim(b, 2, 3, TOWER "pos_embed");
   siglip->hidden_dim = part_dim(b, 0, 2, BLOCK "mlp.fc1.weight", 0);
   if (!builder_ok(b))
     return;

@@ -83,18 +83,22 @@ static bool check_folder(const char *folder, JanusError *error) {
 static bool check_vocabulary(const JanusModel *model, const char *folder, JanusError *error) {
   const int32_t highest = janus_tokenizer_get_max_id(model->tokenizer);
   return highest < model->config.vocab ||
-         janus_fail(error, JANUS_ERROR_FORMAT,
-                    "%s/tokenizer.json: expected ids below the %d rows of "
-                    "language_model.model.embed_tokens.weight, found %d",
-                    folder, model->config.vocab, (int)highest);
+         janus_fail(
+             error, JANUS_ERROR_FORMAT,
+             "%s/tokenizer.json: expected ids below the %d rows of embed_tokens.weight, found "
+             "%d",
+             folder, model->config.vocab, (int)highest);
 }
 
 static bool open_files(JanusModel *model, const char *folder, JanusError *error) {
   StatedConfig stated;
   if (!config_read(folder, &stated, error))
     return false;
-  model->files = safetensors_open_folder(folder, error);
-  if (!model->files || !config_resolve(folder, &stated, model->files, &model->config, error))
+  model->files = tensors_open_folder(folder, error);
+  if (!model->files)
+    return false;
+  tensors_set_layout(model->files, stated.layout);
+  if (!config_resolve(folder, &stated, model->files, &model->config, error))
     return false;
   model->tokenizer = janus_tokenizer_open(folder, error);
   return model->tokenizer && janus_tags_find(model->tokenizer, folder, &model->tags, error) &&
@@ -132,6 +136,8 @@ static bool fill_info(JanusModel *model, const char *folder, JanusError *error) 
   info->folder = model->owned_text[0] = strdup(folder);
   info->name = model->owned_text[1] = dup_base_name(folder);
   info->device_name = model->owned_text[2] = strdup(model->device->name);
+  info->layout = layout_text(tensors_get_layout(model->files));
+  info->file_kind = tensors_are_pytorch(model->files) ? "pytorch" : "safetensors";
   info->device = "cpu";
   info->weights = JANUS_WEIGHTS_F32;
   info->defaults = c->defaults;
@@ -192,13 +198,13 @@ void janus_model_free(JanusModel *model) {
   for (size_t i = 0; i < sizeof model->owned_text / sizeof *model->owned_text; i++)
     free(model->owned_text[i]);
   janus_tokenizer_free(model->tokenizer);
-  safetensors_free(model->files);
+  tensors_free(model->files);
   pthread_mutex_destroy(&model->lock);
   free(model);
 }
 
 bool janus_model_check_files(const JanusModel *model, JanusError *error) {
-  return safetensors_check(model->files, error);
+  return tensors_check(model->files, error);
 }
 
 const JanusModelInfo *janus_model_get_info(const JanusModel *model) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Inside the engine: the whole model on one page, with the shapes of its parts. Built by model.c
-// from config.c (what the JSON says) and safetensors.c (where the weights lie); read by everything
+// from config.c (what the JSON says) and tensors.c (where the weights lie); read by everything
 // else.
 #ifndef JANUS_MODEL_H
 #define JANUS_MODEL_H
 
 #include "engine/engine.h"
 #include "engine/prompt.h"
-#include "engine/safetensors.h"
+#include "engine/tensors.h"
 #include "kernels/kernels.h"
 
 #include <pthread.h>
@@ -134,7 +134,7 @@ struct JanusModel {
   JanusModelInfo info;
   jk_device *device;
   JanusTokenizer *tokenizer;
-  SafetensorsSet *files; // mapped for the life of the model
+  TensorSet *files; // mapped for the life of the model
 
   // language model
   jk_weight text_embedding;         // [vocab][dim]

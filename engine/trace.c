@@ -2,6 +2,7 @@
 // Every row's states while a given list of tokens is fed, as a safetensors file.
 #include "engine/buffer.h"
 #include "engine/error.h"
+#include "engine/safetensors.h"
 #include "engine/session.h"
 #include "engine/vision.h"
 #include "engine/vq-decoder.h"

@@ -43,6 +43,9 @@ static void print_model(const CliCommon *common, const JanusModelInfo *info,
   g_autofree char *temperature = cli_json_number(info->defaults.temperature);
   printf("model: %s (%s)\n", common->model, info->name);
   printf("folder: %s\n", info->folder);
+  printf("files: %s, in the layout of the %s\n",
+         g_str_equal(info->file_kind, "pytorch") ? "PyTorch .bin" : "safetensors",
+         g_str_equal(info->layout, "original") ? "original code" : "transformers port");
   printf("parameters: %" G_GINT64_FORMAT ", %s on disk\n", (gint64)info->n_parameters, bytes);
   printf("picture: %d x %d px, %d x %d tokens, %d codes\n", info->image_size_px,
          info->image_size_px, info->grid, info->grid, info->n_codes);
@@ -67,10 +70,11 @@ static void print_model_json(const CliCommon *common, const JanusModelInfo *info
   g_autofree char *cfg = cli_json_number(info->defaults.cfg);
   g_autofree char *image_cfg = cli_json_number(info->defaults.image_cfg);
   g_autofree char *temperature = cli_json_number(info->defaults.temperature);
-  printf("{\"model\": %s, \"name\": %s, \"folder\": %s, \"parameters\": %" G_GINT64_FORMAT
-         ", \"weights_bytes\": %zu, \"weights\": \"%s\", ",
-         model, name, folder, (gint64)info->n_parameters, info->weights_bytes,
-         janus_weights_text(info->weights));
+  printf("{\"model\": %s, \"name\": %s, \"folder\": %s, \"layout\": \"%s\", "
+         "\"files\": \"%s\", ",
+         model, name, folder, info->layout, info->file_kind);
+  printf("\"parameters\": %" G_GINT64_FORMAT ", \"weights_bytes\": %zu, \"weights\": \"%s\", ",
+         (gint64)info->n_parameters, info->weights_bytes, janus_weights_text(info->weights));
   printf("\"image_size\": %d, \"grid\": %d, \"image_tokens\": %d, \"codes\": %d, ",
          info->image_size_px, info->grid, info->n_image_tokens, info->n_codes);
   printf("\"layers\": %d, \"dim\": %d, \"heads\": %d, \"kv_heads\": %d, \"head_dim\": %d, "

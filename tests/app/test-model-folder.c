@@ -52,9 +52,9 @@ static void test_check(void) {
   add_file(folder, "config.json");
   expect(config, "cannot be opened as a folder");
   expect(folder, "found none in this folder");
+  add_file(folder, "weights.pth");
+  expect(folder, "other PyTorch");
   add_file(folder, "pytorch_model.bin");
-  expect(folder, "PyTorch");
-  add_file(folder, "model.safetensors");
   expect(folder, "tokenizer.json");
   add_file(folder, "tokenizer.json");
   expect(folder, NULL);

@@ -134,8 +134,8 @@ static void test_truncated(uint64_t seed) {
 
 // Overwrites a tensor's bytes with ones: NaN in every floating point type.
 static void spoil(const char *path, const char *tensor_name) {
-  SafetensorsSet *set = safetensors_open_file(path, NULL);
-  const SafetensorsTensor *tensor = set ? safetensors_find(set, tensor_name) : NULL;
+  TensorSet *set = tensors_open_file(path, NULL);
+  const Tensor *tensor = set ? tensors_find(set, tensor_name) : NULL;
   unsigned char *data = malloc(1 << 24);
   const size_t n = read_bytes(path, data, 1 << 24);
   const unsigned char *first = tensor ? tensor->data : NULL;
@@ -144,7 +144,7 @@ static void spoil(const char *path, const char *tensor_name) {
       memset(data + at, 0xff, tensor->n_bytes);
       break;
     }
-  safetensors_free(set);
+  tensors_free(set);
   FILE *file = fopen(path, "wb");
   check(file && fwrite(data, 1, n, file) == n && fclose(file) == 0, "%s is spoilt", tensor_name);
   free(data);

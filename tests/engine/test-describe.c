@@ -37,13 +37,12 @@ static JanusAnswer *new_answer(JanusModel *model, const JanusQuestion *question)
 typedef struct Watch {
   JanusModel *model;
   JanusAnswer *answer;
-  SafetensorsSet *golden;
+  TensorSet *golden;
   double hidden, logits; // the worst so far
   int n_compared;
 } Watch;
 
-static double difference(JanusModel *model, const float *ours, const SafetensorsTensor *golden,
-                         int step) {
+static double difference(JanusModel *model, const float *ours, const Tensor *golden, int step) {
   const size_t n = (size_t)golden->dims[1];
   const float *theirs = (const float *)golden->data + (size_t)step * n;
   float *host = malloc(n * sizeof *host);
@@ -59,8 +58,8 @@ static double difference(JanusModel *model, const float *ours, const Safetensors
 
 static bool compare_step(const JanusProgress *progress, void *user_data) {
   Watch *w = user_data;
-  const SafetensorsTensor *hidden = safetensors_find(w->golden, "hidden.text");
-  const SafetensorsTensor *logits = safetensors_find(w->golden, "logits.text");
+  const Tensor *hidden = tensors_find(w->golden, "hidden.text");
+  const Tensor *logits = tensors_find(w->golden, "logits.text");
   if (progress->phase != JANUS_PHASE_DECODE || w->n_compared >= (int)hidden->dims[0])
     return true;
   w->hidden =
@@ -100,7 +99,7 @@ static void test_greedy(JanusModel *model, const char *checkpoint, const json_t 
   JanusError error = {0};
   Watch watch = {.model = model, .answer = new_answer(model, &question)};
   watch.golden =
-      safetensors_open_file(parity_path("golden/%s/%s.safetensors", checkpoint, name), &error);
+      tensors_open_file(parity_path("golden/%s/%s.safetensors", checkpoint, name), &error);
   const bool ok = watch.golden && janus_answer_run(watch.answer, compare_step, &watch, &error);
   const int n_same = compare_tokens(watch.answer, entry);
   check(ok && n_same == (int)json_array_size(json_object_get(entry, "ids")),
@@ -109,7 +108,7 @@ static void test_greedy(JanusModel *model, const char *checkpoint, const json_t 
   check(watch.n_compared == 8 && watch.hidden <= HIDDEN_BOUND && watch.logits <= LOGITS_BOUND,
         "%s %s %s: hidden within %.0e, found %.2e, logits within %.0e, found %.2e", checkpoint, isa,
         name, HIDDEN_BOUND, watch.hidden, LOGITS_BOUND, watch.logits);
-  safetensors_free(watch.golden);
+  tensors_free(watch.golden);
   janus_answer_free(watch.answer);
   free((void *)image.rgb);
 }

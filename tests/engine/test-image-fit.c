@@ -76,11 +76,11 @@ static void test_digests(const json_t *cases, JanusFit how, const char *title) {
 // The small squares byte by byte, for messages that say more than a digest.
 static void test_stored(void) {
   JanusError error = {0};
-  SafetensorsSet *set = safetensors_open_file(parity_path("golden/preprocess.safetensors"), &error);
+  TensorSet *set = tensors_open_file(parity_path("golden/preprocess.safetensors"), &error);
   if (!check(set != NULL, "the stored squares open%s", error.message))
     return;
-  for (size_t i = 0; i < safetensors_count(set); i++) {
-    const SafetensorsTensor *tensor = safetensors_get(set, i);
+  for (size_t i = 0; i < tensors_count(set); i++) {
+    const Tensor *tensor = tensors_get(set, i);
     int width = 0, height = 0, n_wrong = 0;
     if (sscanf(tensor->name, "canvas.%dx%d", &width, &height) != 2)
       continue;
@@ -91,7 +91,7 @@ static void test_stored(void) {
           width, height, n_wrong);
     free(planes);
   }
-  safetensors_free(set);
+  tensors_free(set);
 }
 
 static void test_bars(void) {

@@ -22,7 +22,7 @@ static const double VISION_BOUND = 1e-5;
 static const double TIE = 1e-3; // a smaller gap of the two best may go either way
 
 // Largest relative error of any row; infinity when shapes differ or a value is not finite.
-static double worst_row(const SafetensorsTensor *a, const SafetensorsTensor *b) {
+static double worst_row(const Tensor *a, const Tensor *b) {
   if (!a || !b || a->n_dims != 2 || a->n_dims != b->n_dims || a->dims[0] != b->dims[0] ||
       a->dims[1] != b->dims[1])
     return INFINITY;
@@ -42,7 +42,7 @@ static double worst_row(const SafetensorsTensor *a, const SafetensorsTensor *b) 
 }
 
 // RMS(a-b) / RMS(b) over everything.
-static double relative(const SafetensorsTensor *a, const SafetensorsTensor *b) {
+static double relative(const Tensor *a, const Tensor *b) {
   if (!a || !b || a->n_bytes != b->n_bytes)
     return INFINITY;
   const float *x = a->data, *y = b->data;
@@ -55,7 +55,7 @@ static double relative(const SafetensorsTensor *a, const SafetensorsTensor *b) {
   return isfinite(ratio) ? ratio : INFINITY;
 }
 
-static double worst_absolute(const SafetensorsTensor *a, const SafetensorsTensor *b) {
+static double worst_absolute(const Tensor *a, const Tensor *b) {
   if (!a || !b || a->n_bytes != b->n_bytes || a->n_dims != b->n_dims ||
       memcmp(a->dims, b->dims, (size_t)a->n_dims * sizeof *a->dims) != 0)
     return INFINITY;
@@ -68,50 +68,50 @@ static double worst_absolute(const SafetensorsTensor *a, const SafetensorsTensor
   return worst;
 }
 
-static bool same_bytes(const SafetensorsTensor *a, const SafetensorsTensor *b) {
+static bool same_bytes(const Tensor *a, const Tensor *b) {
   return a && b && a->n_bytes == b->n_bytes && memcmp(a->data, b->data, a->n_bytes) == 0;
 }
 
-static void compare_rows(const SafetensorsSet *ours, const SafetensorsSet *golden, const char *name,
+static void compare_rows(const TensorSet *ours, const TensorSet *golden, const char *name,
                          double bound, const char *title) {
-  const double worst = worst_row(safetensors_find(ours, name), safetensors_find(golden, name));
+  const double worst = worst_row(tensors_find(ours, name), tensors_find(golden, name));
   check(worst <= bound, "%s: %s within %.0e per row, found %.2e", title, name, bound, worst);
 }
 
 // What the encoders saw. The stored inputs keep well clear of ties between codes.
-static void compare_vision(const SafetensorsSet *ours, const SafetensorsSet *golden,
+static void compare_vision(const TensorSet *ours, const TensorSet *golden,
                            const char *title) {
-  const SafetensorsTensor *values = safetensors_find(golden, "pixel_values");
+  const Tensor *values = tensors_find(golden, "pixel_values");
   if (values) // left out where another checkpoint's are the same
-    check(same_bytes(safetensors_find(ours, "pixel_values"), values), "%s: pixel_values equal",
+    check(same_bytes(tensors_find(ours, "pixel_values"), values), "%s: pixel_values equal",
           title);
   compare_rows(ours, golden, "siglip", VISION_BOUND, title);
   compare_rows(ours, golden, "aligned", VISION_BOUND, title);
   const double latent =
-      relative(safetensors_find(ours, "vq_latent"), safetensors_find(golden, "vq_latent"));
+      relative(tensors_find(ours, "vq_latent"), tensors_find(golden, "vq_latent"));
   check(latent <= VISION_BOUND, "%s: vq_latent within %.0e, found %.2e", title, VISION_BOUND,
         latent);
-  check(same_bytes(safetensors_find(ours, "vq_ids"), safetensors_find(golden, "vq_ids")),
+  check(same_bytes(tensors_find(ours, "vq_ids"), tensors_find(golden, "vq_ids")),
         "%s: vq_ids equal", title);
 }
 
-static void compare(const SafetensorsSet *ours, const SafetensorsSet *golden, const char *title) {
+static void compare(const TensorSet *ours, const TensorSet *golden, const char *title) {
   static const char *const rows[] = {"hidden.cond", "hidden.full", "hidden.part", "hidden.uncond",
                                      "logits.cond", "logits.full", "logits.part", "logits.uncond"};
-  check(same_bytes(safetensors_find(ours, "input_ids"), safetensors_find(golden, "input_ids")),
+  check(same_bytes(tensors_find(ours, "input_ids"), tensors_find(golden, "input_ids")),
         "%s: input_ids equal", title);
-  if (safetensors_find(golden, "siglip"))
+  if (tensors_find(golden, "siglip"))
     compare_vision(ours, golden, title);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-    if (safetensors_find(golden, rows[i]))
+    if (tensors_find(golden, rows[i]))
       compare_rows(ours, golden, rows[i], rows[i][0] == 'h' ? HIDDEN_BOUND : LOGITS_BOUND, title);
   compare_rows(ours, golden, "guided", GUIDED_BOUND, title);
-  const SafetensorsTensor *pixels = safetensors_find(golden, "pixels");
+  const Tensor *pixels = tensors_find(golden, "pixels");
   if (pixels) {
-    const double worst = worst_absolute(safetensors_find(ours, "pixels"), pixels);
+    const double worst = worst_absolute(tensors_find(ours, "pixels"), pixels);
     check(worst <= PIXEL_BOUND, "%s: pixels within %.0e, found %.2e", title, PIXEL_BOUND, worst);
   } else {
-    check(!safetensors_find(ours, "pixels"), "%s: no pixels without a whole picture", title);
+    check(!tensors_find(ours, "pixels"), "%s: no pixels without a whole picture", title);
   }
 }
 
@@ -144,13 +144,13 @@ static void test_trace(JanusModel *model, const char *checkpoint, const json_t *
                   janus_tokens_load(parity_path("golden/%s/%s.tokens.json", checkpoint, name), 0,
                                     &tokens, &n_tokens, &error) &&
                   janus_trace(model, &request, tokens, n_tokens, out, &error);
-  SafetensorsSet *ours = ok ? safetensors_open_file(out, &error) : NULL;
-  SafetensorsSet *golden =
-      safetensors_open_file(parity_path("golden/%s/%s.safetensors", checkpoint, name), &error);
+  TensorSet *ours = ok ? tensors_open_file(out, &error) : NULL;
+  TensorSet *golden =
+      tensors_open_file(parity_path("golden/%s/%s.safetensors", checkpoint, name), &error);
   if (check(ours && golden, "%s: traced %s", title, error.message))
     compare(ours, golden, title);
-  safetensors_free(ours);
-  safetensors_free(golden);
+  tensors_free(ours);
+  tensors_free(golden);
   free(tokens);
   free((void *)image.rgb);
   if (fd >= 0)

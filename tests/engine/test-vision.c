@@ -202,15 +202,15 @@ static float *values_of_bytes(JanusModel *model) {
 
 static void test_values(JanusModel *model) {
   const size_t n = (size_t)model->config.image_size_px * (size_t)model->config.image_size_px;
-  SafetensorsSet *set = safetensors_open_file(parity_path("golden/preprocess.safetensors"), NULL);
-  const SafetensorsTensor *table = set ? safetensors_find(set, "normalized") : NULL;
+  TensorSet *set = tensors_open_file(parity_path("golden/preprocess.safetensors"), NULL);
+  const Tensor *table = set ? tensors_find(set, "normalized") : NULL;
   float *values = values_of_bytes(model);
   int n_wrong = 0;
   for (size_t i = 0; values && table && i < 3 * n; i++)
     n_wrong += memcmp(values + i, (const float *)table->data + i % n % 256, sizeof *values) != 0;
   check(values && table && n_wrong == 0, "every byte has the original's value, to the bit");
   free(values);
-  safetensors_free(set);
+  tensors_free(set);
 }
 
 // The processor's other settings, which no published checkpoint has.

@@ -31,7 +31,7 @@ static const struct {
     {"aligner.layers.0.weight", 64, 48},
 };
 
-static SafetensorsSet *make_tensors(void) {
+static TensorSet *make_tensors(void) {
   char header[4096];
   size_t n = 1, at = 0;
   header[0] = '{';
@@ -49,7 +49,7 @@ static SafetensorsSet *make_tensors(void) {
   fuzz_write("tensors", file, 8 + n);
   if (truncate(fuzz_path("tensors"), (off_t)(8 + n + at)) != 0)
     exit(99);
-  return safetensors_open_file(fuzz_path("tensors"), NULL);
+  return tensors_open_file(fuzz_path("tensors"), NULL);
 }
 
 static void write_files(const uint8_t *data, size_t n_bytes) {
@@ -81,7 +81,7 @@ static void check_sizes(const JanusConfig *c) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes) {
-  static SafetensorsSet *files;
+  static TensorSet *files;
   StatedConfig stated;
   JanusConfig config;
   JanusError error = {0};

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned sum_bytes(const SafetensorsTensor *tensor) {
+static unsigned sum_bytes(const Tensor *tensor) {
   const unsigned char *data = tensor->data;
   unsigned sum = 0;
   for (size_t i = 0; data && i < tensor->n_bytes; i++)
@@ -18,17 +18,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes) {
   static volatile unsigned sum; // so that the bytes are read
   JanusError error = {0};
   fuzz_write("x.safetensors", data, n_bytes);
-  SafetensorsSet *set = safetensors_open_file(fuzz_path("x.safetensors"), &error);
+  TensorSet *set = tensors_open_file(fuzz_path("x.safetensors"), &error);
   if (!set && (error.code == JANUS_ERROR_NONE || error.message[0] == '\0'))
     abort();
-  for (size_t i = 0; set && i < safetensors_count(set); i++) {
-    const SafetensorsTensor *tensor = safetensors_get(set, i);
-    char shape[SAFETENSORS_SHAPE_TEXT];
+  for (size_t i = 0; set && i < tensors_count(set); i++) {
+    const Tensor *tensor = tensors_get(set, i);
+    char shape[TENSOR_SHAPE_TEXT];
     sum += sum_bytes(tensor);
-    sum += (unsigned)strlen(safetensors_shape_text(tensor->dims, tensor->n_dims, shape));
-    if (safetensors_find(set, tensor->name) == NULL)
+    sum += (unsigned)strlen(tensor_shape_text(tensor->dims, tensor->n_dims, shape));
+    if (tensors_find(set, tensor->name) == NULL)
       abort();
   }
-  safetensors_free(set);
+  tensors_free(set);
   return 0;
 }
