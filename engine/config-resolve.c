@@ -162,9 +162,10 @@ static bool resolve_picture(const Resolver *r) {
   c->patch_size_px = 1 << (n_levels - 1);
   if (s->preprocessor_px && s->preprocessor_px != c->image_size_px)
     return janus_fail(r->error, JANUS_ERROR_FORMAT,
-                      "%s/preprocessor_config.json: image_size: expected %d as %s of config.json, "
+                      "%s/preprocessor_config.json: %ssize: expected %d as %s of config.json, "
                       "found %d",
-                      r->folder, c->image_size_px, KEY(r, image_size_px), s->preprocessor_px);
+                      r->folder, s->layout == JANUS_LAYOUT_ORIGINAL ? "image_" : "",
+                      c->image_size_px, KEY(r, image_size_px), s->preprocessor_px);
   if (c->image_size_px % c->patch_size_px != 0)
     return janus_fail(r->error, JANUS_ERROR_FORMAT,
                       "%s/config.json: %s: expected a multiple of %d for a decoder of %d levels, "

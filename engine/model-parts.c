@@ -271,7 +271,7 @@ jk_conv *part_conv(ModelBuilder *b, int n_out, int n_in, int max_width_px, const
 }
 
 VqNorm part_norm(ModelBuilder *b, int channels, const char *format, ...) {
-  char prefix[NAME_BYTES], name[NAME_BYTES + 8];
+  char prefix[NAME_BYTES], name[NAME_BYTES + 8], stored[LAYOUT_NAME_BYTES];
   FORMAT_NAME(prefix, format);
   const int n_groups = b->model->config.vq_norm_groups;
   VqNorm norm = {.channels = channels};
@@ -283,6 +283,6 @@ VqNorm part_norm(ModelBuilder *b, int channels, const char *format, ...) {
     janus_fail(&b->error, JANUS_ERROR_FORMAT,
                "%s/config.json: %s: expected a divisor of the %d channels of %s, found %d",
                b->folder, CONFIG_KEY(tensors_get_layout(b->model->files), vq_norm_groups), channels,
-               prefix, n_groups);
+               tensors_stored_name(b->model->files, prefix, stored), n_groups);
   return norm;
 }

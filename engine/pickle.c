@@ -74,7 +74,8 @@ static const struct {
 };
 
 static bool fail(const Machine *m, const char *what) {
-  return janus_fail(m->error, JANUS_ERROR_FORMAT, "%s: data.pkl, byte %zu: %s", m->path, m->at,
+  return janus_fail(m->error, JANUS_ERROR_FORMAT,
+                    "%s: data.pkl, byte %zu: expected a list of tensors, found %s", m->path, m->at,
                     what);
 }
 
@@ -82,7 +83,7 @@ static bool fail(const Machine *m, const char *what) {
 
 static bool push(Machine *m, Values *values, Value value) {
   if (values->n == values->most)
-    return fail(m, "more values, or deeper nesting, than a list of tensors needs");
+    return fail(m, "more values, or deeper nesting, than one needs");
   if (values->n == values->capacity) {
     const size_t capacity = values->capacity ? 2 * values->capacity : 64;
     Value *grown = realloc(values->list, capacity * sizeof *grown);
@@ -102,7 +103,7 @@ static bool put(Machine *m, Kind kind, int64_t number) {
 // The last value of the stack, taken off; it must be of this kind.
 static bool pop(Machine *m, Kind kind, Value *value) {
   if (m->stack.n == 0 || m->stack.list[m->stack.n - 1].kind != kind)
-    return fail(m, "an operation finds another value than it needs");
+    return fail(m, "an operation on another value than it needs");
   *value = m->stack.list[--m->stack.n];
   return true;
 }
@@ -119,7 +120,7 @@ static int64_t count_marked(const Machine *m) {
 
 static const unsigned char *take(Machine *m, size_t n) {
   if (n > m->n_bytes - m->at) {
-    fail(m, "it breaks off");
+    fail(m, "it broken off");
     return NULL;
   }
   m->at += n;
@@ -203,7 +204,7 @@ static bool memo_put(Machine *m, size_t n_bytes) {
   if (!take_number(m, n_bytes, false, &index))
     return false;
   if (m->stack.n == 0 || (uint64_t)index > m->memo.n)
-    return fail(m, "a value is kept under a number that is not the next");
+    return fail(m, "a value kept under a number that is not the next");
   const Value top = m->stack.list[m->stack.n - 1];
   if ((uint64_t)index == m->memo.n)
     return push(m, &m->memo, top);
@@ -216,7 +217,7 @@ static bool memo_get(Machine *m, size_t n_bytes) {
   if (!take_number(m, n_bytes, false, &index))
     return false;
   return (uint64_t)index < m->memo.n ? push(m, &m->stack, m->memo.list[index])
-                                     : fail(m, "a value is asked for that was not kept");
+                                     : fail(m, "a value asked for that was not kept");
 }
 
 // --- tuples and dictionaries --------------------------------------------------------------------
@@ -275,7 +276,7 @@ static bool set_items(Machine *m, int64_t n, bool is_marked) {
 static bool drop_attached(Machine *m) {
   if (m->stack.n < 2 || m->stack.list[m->stack.n - 2].kind != KIND_DICT ||
       m->stack.list[m->stack.n - 1].kind != KIND_DICT)
-    return fail(m, "something is attached to what is not a dictionary");
+    return fail(m, "something attached to what is not a dictionary");
   m->stack.n--;
   return true;
 }
@@ -292,7 +293,7 @@ static bool put_storage(Machine *m) {
                   globals[part[1].number].kind == GLOBAL_STORAGE && part[2].kind == KIND_TEXT &&
                   part[3].kind == KIND_TEXT && part[4].kind == KIND_NUMBER && part[4].number >= 0;
   if (!ok)
-    return fail(m, "something outside of the pickle that is not the values of tensors");
+    return fail(m, "a storage that is not one of tensors");
   return push(m, &m->stack, (Value){KIND_STORAGE, .at = id.at, .n = id.n});
 }
 
@@ -392,7 +393,7 @@ static bool do_operation(Machine *m, unsigned char operation) {
 static bool run(Machine *m) {
   const unsigned char *head = take(m, 2);
   if (!head || head[0] != 0x80 || head[1] != 2)
-    return fail(m, "expected a pickle of protocol 2");
+    return fail(m, "a pickle that is not of protocol 2");
   for (;;) {
     const unsigned char *operation = take(m, 1);
     if (!operation)
@@ -425,7 +426,7 @@ static bool collect(Machine *m, PickleTensor **tensors, size_t *n_tensors) {
   Value dict;
   char quoted[QUOTED_TEXT];
   if (m->stack.n != 1 || m->stack.list[0].kind != KIND_DICT)
-    return fail(m, "expected a dictionary of tensors and nothing else");
+    return fail(m, "something that is not one dictionary");
   dict = m->stack.list[0];
   *tensors = malloc((m->items.n / 2 + 1) * sizeof **tensors);
   if (!*tensors)
