@@ -4,6 +4,7 @@
 #include "engine/model.h"
 #include "tests/engine/data.h"
 #include "tests/engine/parity.h"
+#include "tests/engine/weight-files.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,48 +25,38 @@ static const char *list_path(const char *name) {
 
 // --- a folder of holes --------------------------------------------------------------------------
 
-typedef struct Shard {
-  char name[64];
-  json_t *header;
-  int64_t n_bytes;
-} Shard;
+// What a checkpoint of real shapes is written as.
+typedef enum RealKind {
+  REAL_ORIGINAL, // two safetensors shards
+  REAL_TORCH,    // one .bin of the original layout
+  REAL_PORT,     // two safetensors shards in the layout of the transformers port
+} RealKind;
 
-static void add_tensor(Shard *shard, const char *name, const json_t *shape) {
-  int64_t n_bytes = 2;
-  for (size_t i = 0; i < json_array_size(shape); i++)
-    n_bytes *= json_integer_value(json_array_get(shape, i));
-  json_object_set_new(shard->header, name,
-                      json_pack("{s:s, s:O, s:[I,I]}", "dtype", "BF16", "shape", shape,
-                                "data_offsets", (json_int_t)shard->n_bytes,
-                                (json_int_t)(shard->n_bytes + n_bytes)));
-  shard->n_bytes += n_bytes;
-}
-
-static void write_shard(const TestFolder *folder, const Shard *shard) {
-  char *text = json_dumps(shard->header, JSON_COMPACT);
-  const size_t n_text = strlen(text), n = (n_text + 7) / 8 * 8; // as the Hub's: data is aligned
-  unsigned char *file = malloc(8 + n);
-  memset(file, ' ', 8 + n);
-  for (int i = 0; i < 8; i++)
-    file[i] = (unsigned char)(n >> (8 * i));
-  memcpy(file + 8, text, n_text);
-  write_bytes(folder, shard->name, file, 8 + n);
-  if (truncate(test_path(folder, shard->name), (off_t)(8 + n) + shard->n_bytes) != 0)
-    check(false, "%s can be made", shard->name);
-  free(file);
-  free(text);
-}
-
-// Two shards and their index from a list of "name TAB shape", of the first layers only.
-static void write_weights(const TestFolder *folder, FILE *list, int n_layers) {
-  Shard shards[2];
-  json_t *map = json_object();
-  char line[512];
-  for (int i = 0; i < 2; i++) {
-    shards[i] = (Shard){.header = json_object()};
-    snprintf(shards[i].name, sizeof shards[i].name, "model-0000%d-of-00002.safetensors", i + 1);
+// A tensor of the list, as the port has it: fused layers in three, without the pooling head.
+static void add_port_tensor(TensorList *list, const char *name, Tensor tensor) {
+  static const char *const parts[] = {"attn.q.", "attn.k.", "attn.v."};
+  char stored[LAYOUT_NAME_BYTES];
+  if (strstr(name, "attn_pool") || strstr(name, "codebook_used"))
+    return;
+  if (strstr(name, "pos_embed"))
+    memmove(tensor.dims, tensor.dims + 1, (size_t)--tensor.n_dims * sizeof *tensor.dims);
+  if (!strstr(name, "attn.qkv.")) {
+    add_to_list(list, layout_name(JANUS_LAYOUT_TRANSFORMERS, name, stored), &tensor);
+    return;
   }
-  for (int n = 0; fgets(line, sizeof line, list); n++) {
+  for (int i = 0; i < 3; i++) {
+    char *part = replace_text(name, "attn.qkv.", parts[i]);
+    const Tensor third = third_of(&tensor, i);
+    add_to_list(list, layout_name(JANUS_LAYOUT_TRANSFORMERS, part, stored), &third);
+    free(part);
+  }
+}
+
+// From a list of "name TAB shape", of the first layers only.
+static TensorList read_list(FILE *file, int n_layers, RealKind kind) {
+  TensorList list = {0};
+  char line[512];
+  while (fgets(line, sizeof line, file)) {
     char *tab = strchr(line, '\t');
     int layer = 0;
     sscanf(line, "language_model.model.layers.%d", &layer);
@@ -73,17 +64,40 @@ static void write_weights(const TestFolder *folder, FILE *list, int n_layers) {
     if (!shape)
       continue;
     *tab = '\0';
-    add_tensor(&shards[n / 400 > 0], line, shape);
-    json_object_set_new(map, line, json_string(shards[n / 400 > 0].name));
+    Tensor tensor = {.dtype_text = "BF16", .n_dims = (int)json_array_size(shape)};
+    for (int i = 0; i < tensor.n_dims; i++)
+      tensor.dims[i] = json_integer_value(json_array_get(shape, (size_t)i));
+    if (kind == REAL_PORT)
+      add_port_tensor(&list, line, tensor);
+    else
+      add_to_list(&list, line, &tensor);
     json_decref(shape);
   }
-  for (int i = 0; i < 2; i++) {
-    write_shard(folder, &shards[i]);
-    json_decref(shards[i].header);
+  return list;
+}
+
+static void write_shards(const TestFolder *folder, const TensorList *list) {
+  json_t *map = json_object();
+  for (size_t shard = 0; shard < 2; shard++) {
+    const size_t first = shard * (list->n / 2), end = shard ? list->n : list->n / 2;
+    char name[64];
+    snprintf(name, sizeof name, "model-0000%zu-of-00002.safetensors", shard + 1);
+    write_safetensors(folder, name, list->tensors + first, end - first);
+    for (size_t i = first; i < end; i++)
+      json_object_set_new(map, list->tensors[i].name, json_string(name));
   }
   json_t *index = json_pack("{s:o}", "weight_map", map);
   write_json(folder, "model.safetensors.index.json", index);
   json_decref(index);
+}
+
+static void write_weights(const TestFolder *folder, FILE *file, int n_layers, RealKind kind) {
+  TensorList list = read_list(file, n_layers, kind);
+  if (kind == REAL_TORCH)
+    write_torch(folder, "pytorch_model.bin", list.tensors, list.n);
+  else
+    write_shards(folder, &list);
+  free_list(&list);
 }
 
 static void write_tokenizer(const TestFolder *folder, const char *added_name) {
@@ -103,15 +117,41 @@ typedef struct RealModel {
   int dim, n_layers, n_heads;
   // 10^9 bytes as stored, of all but lm_head and the pooling head, which nothing uses yet.
   double stored_gb;
+  RealKind kind;
 } RealModel;
 
+#define LANGUAGE_7B "\"num_hidden_layers\":30"
+#define LANGUAGE_1B                                                                                \
+  "\"hidden_size\":2048,\"intermediate_size\":5632,\"num_attention_heads\":16,"                    \
+  "\"num_key_value_heads\":16,\"num_hidden_layers\":24"
+
+// Janus-1.3B has the shapes of Janus-Pro-1B and the tokens of the 7B family.
 static const RealModel models[] = {
-    {"7B", "tensors-7B.txt", NULL, "\"num_hidden_layers\":30", 4096, 30, 32, 13.977},
-    {"1B", "tensors-1B.txt", "janus-pro-1b-added-tokens.json",
-     "\"hidden_size\":2048,\"intermediate_size\":5632,\"num_attention_heads\":16,"
-     "\"num_key_value_heads\":16,\"num_hidden_layers\":24",
-     2048, 24, 16, 3.734},
+    {"7B", "tensors-7B.txt", NULL, LANGUAGE_7B, 4096, 30, 32, 13.977},
+    {"1B", "tensors-1B.txt", "janus-pro-1b-added-tokens.json", LANGUAGE_1B, 2048, 24, 16, 3.734},
+    {"7B, one .bin", "tensors-7B.txt", NULL, LANGUAGE_7B, 4096, 30, 32, 13.977, REAL_TORCH},
+    {"7B of the port", "tensors-7B.txt", NULL, LANGUAGE_7B, 4096, 30, 32, 13.977, REAL_PORT},
+    {"1.3B, one .bin", "tensors-1B.txt", NULL,
+     LANGUAGE_1B ",\"_attn_implementation\":\"flash_attention_2\"", 2048, 24, 16, 3.734,
+     REAL_TORCH},
+    {"1B of the port", "tensors-1B.txt", "janus-pro-1b-added-tokens.json", LANGUAGE_1B, 2048, 24,
+     16, 3.734, REAL_PORT},
 };
+
+// The port's own 7B states no sizes that are LlamaConfig's defaults either.
+static void write_port_config(const TestFolder *folder, const RealModel *real) {
+  char text[2048];
+  snprintf(
+      text, sizeof text,
+      "{\"model_type\":\"janus\",\"text_config\":{\"max_position_embeddings\":16384,"
+      "\"model_type\":\"llama\",\"vocab_size\":102400,%s},\"vision_config\":{\"hidden_size\":1024,"
+      "\"num_attention_heads\":16,\"image_size\":384,\"projection_dim\":%d},\"vq_config\":{"
+      "\"embed_dim\":8,\"num_embeddings\":16384,\"projection_dim\":%d,"
+      "\"image_token_embed_dim\":%d}}",
+      real->language, real->dim, real->dim, real->dim);
+  write_text(folder, "config.json", text);
+  write_text(folder, "preprocessor_config.json", "{\"size\":{\"height\":384,\"width\":384}}");
+}
 
 static void write_config(const TestFolder *folder, const RealModel *real) {
   char text[2048];
@@ -207,9 +247,12 @@ static bool write_model(const RealModel *real, TestFolder *folder) {
     return false;
   }
   *folder = test_folder_new();
-  write_config(folder, real);
+  if (real->kind == REAL_PORT)
+    write_port_config(folder, real);
+  else
+    write_config(folder, real);
   write_tokenizer(folder, real->added);
-  write_weights(folder, list, real->n_layers);
+  write_weights(folder, list, real->n_layers, real->kind);
   fclose(list);
   return true;
 }
