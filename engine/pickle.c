@@ -288,8 +288,10 @@ static bool put_storage(Machine *m) {
   Value id;
   if (!pop(m, KIND_TUPLE, &id))
     return false;
+  if (id.n != 5)
+    return fail(m, "a storage that is not one of tensors");
   const Value *part = m->parts.list + id.at;
-  const bool ok = id.n == 5 && is_text(m, part[0], "storage") && part[1].kind == KIND_GLOBAL &&
+  const bool ok = is_text(m, part[0], "storage") && part[1].kind == KIND_GLOBAL &&
                   globals[part[1].number].kind == GLOBAL_STORAGE && part[2].kind == KIND_TEXT &&
                   part[3].kind == KIND_TEXT && part[4].kind == KIND_NUMBER && part[4].number >= 0;
   if (!ok)
@@ -306,9 +308,10 @@ static bool are_sizes(const Machine *m, Value tuple) {
 
 // (storage, offset, shape, strides, needs gradients, hooks), and newer ones with metadata
 static bool put_tensor(Machine *m, Value args) {
+  if (args.n < 6 || args.n > 7)
+    return fail(m, "a tensor without values");
   const Value *part = m->parts.list + args.at;
-  if (args.n < 6 || args.n > 7 || part[0].kind != KIND_STORAGE || part[1].kind != KIND_NUMBER ||
-      part[1].number < 0)
+  if (part[0].kind != KIND_STORAGE || part[1].kind != KIND_NUMBER || part[1].number < 0)
     return fail(m, "a tensor without values");
   if (!are_sizes(m, part[2]) || !are_sizes(m, part[3]) || part[2].n != part[3].n)
     return fail(m, "a tensor without a shape and strides of at most 8 sizes");

@@ -79,12 +79,10 @@ static void compare_rows(const TensorSet *ours, const TensorSet *golden, const c
 }
 
 // What the encoders saw. The stored inputs keep well clear of ties between codes.
-static void compare_vision(const TensorSet *ours, const TensorSet *golden,
-                           const char *title) {
+static void compare_vision(const TensorSet *ours, const TensorSet *golden, const char *title) {
   const Tensor *values = tensors_find(golden, "pixel_values");
   if (values) // left out where another checkpoint's are the same
-    check(same_bytes(tensors_find(ours, "pixel_values"), values), "%s: pixel_values equal",
-          title);
+    check(same_bytes(tensors_find(ours, "pixel_values"), values), "%s: pixel_values equal", title);
   compare_rows(ours, golden, "siglip", VISION_BOUND, title);
   compare_rows(ours, golden, "aligned", VISION_BOUND, title);
   const double latent =

@@ -219,11 +219,11 @@ static void test_folders(void) {
   test_folder_free(&folder);
   check_folder_refused(&folder, JANUS_ERROR_IO, "folder");
   JanusError error = {0};
-  check(!tensors_open_file("/", &error) && strstr(error.message, "found a folder"),
-        "refused: %s", error.message);
+  check(!tensors_open_file("/", &error) && strstr(error.message, "found a folder"), "refused: %s",
+        error.message);
   error = (JanusError){0};
-  check(!tensors_open_file("/dev/null", &error) && strstr(error.message, "regular"),
-        "refused: %s", error.message);
+  check(!tensors_open_file("/dev/null", &error) && strstr(error.message, "regular"), "refused: %s",
+        error.message);
 }
 
 // --- writing ------------------------------------------------------------------------------------

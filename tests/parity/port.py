@@ -51,7 +51,7 @@ RENAMES = [
 
 
 def port_tensors(names):
-    """{port's name: [original name, part of three or None]}; what the port leaves out is not there."""
+    """{port's name: [original name, part of three or None]}, without what the port leaves out."""
     parts = {}
     for name in names:
         if "attn_pool" in name or "codebook_used" in name:
