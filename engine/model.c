@@ -90,6 +90,22 @@ static bool check_vocabulary(const JanusModel *model, const char *folder, JanusE
              folder, model->config.vocab, (int)highest);
 }
 
+// Refuses files in the names of the layout that config.json does not tell.
+static bool settle_layout(TensorSet *files, JanusLayout layout, const char *folder,
+                          JanusError *error) {
+  static const char *const model_types[] = {
+      [JANUS_LAYOUT_ORIGINAL] = "multi_modality", [JANUS_LAYOUT_TRANSFORMERS] = "janus"};
+  const JanusLayout other =
+      layout == JANUS_LAYOUT_ORIGINAL ? JANUS_LAYOUT_TRANSFORMERS : JANUS_LAYOUT_ORIGINAL;
+  tensors_set_layout(files, other);
+  const Tensor *embedding = tensors_find(files, "language_model.model.embed_tokens.weight");
+  tensors_set_layout(files, layout);
+  return !embedding || janus_fail(error, JANUS_ERROR_FORMAT,
+                                  "%s/config.json: model_type: expected %s as there is a tensor "
+                                  "%s, found %s",
+                                  folder, model_types[other], embedding->name, model_types[layout]);
+}
+
 static bool open_files(JanusModel *model, const char *folder, JanusError *error) {
   StatedConfig stated;
   if (!config_read(folder, &stated, error))
@@ -97,8 +113,8 @@ static bool open_files(JanusModel *model, const char *folder, JanusError *error)
   model->files = tensors_open_folder(folder, error);
   if (!model->files)
     return false;
-  tensors_set_layout(model->files, stated.layout);
-  if (!config_resolve(folder, &stated, model->files, &model->config, error))
+  if (!settle_layout(model->files, stated.layout, folder, error) ||
+      !config_resolve(folder, &stated, model->files, &model->config, error))
     return false;
   model->tokenizer = janus_tokenizer_open(folder, error);
   return model->tokenizer && janus_tags_find(model->tokenizer, folder, &model->tags, error) &&

@@ -206,7 +206,7 @@ static void test_port_config(void) {
       {"\"hidden_act\":\"silu\"", "\"hidden_act\":\"gelu\"", "text_config.hidden_act"},
       {"\"model_type\":\"janus\"", "\"model_type\":\"llava\"", "multi_modality or janus"},
       {"\"model_type\":\"janus\"", "\"model_type\":\"multi_modality\"",
-       "expected a tensor language_model.model.embed_tokens.weight"},
+       "model_type: expected janus as there is a tensor model.language_model.embed_tokens.weight"},
   };
   TestFolder folder = write_variant(&variants[3]);
   json_t *root = load_json(test_path(&folder, "config.json"));

@@ -120,7 +120,7 @@ typedef struct JsonVariant {
 #define PREPROCESSOR "preprocessor_config.json"
 
 static const JsonVariant json_variants[] = {
-    {CONFIG, NULL, "model_type", "\"janus\"", "transformers port"},
+    {CONFIG, NULL, "model_type", "\"janus\"", "model_type: expected multi_modality as there is"},
     {CONFIG, NULL, "model_type", "\"llava\"", "found llava"},
     {CONFIG, NULL, "model_type", NULL, "found none"},
     {CONFIG, NULL, "language_config", "[]", "expected an object, found a list"},
