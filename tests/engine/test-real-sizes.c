@@ -226,8 +226,13 @@ static void check_opened(const RealModel *real, JanusModel *model, double grown_
         "%s: %.3f GB of weights in use, expected %.3f (bound 0.5 %%)", real->name,
         (double)info->weights_bytes / 1e9, real->stored_gb);
   // The VQ model is packed in f32 (288 MB), the tokenizer takes some 20 MB; nothing else is read.
-  check(grown_bytes < 700e6, "%s: opening took %.0f MB (bound 700; 281 and 271 were seen)",
-        real->name, grown_bytes / 1e6);
+#ifdef __SANITIZE_THREAD__
+  const double most_bytes = 3000e6; // 1918 was seen: it remembers who read what
+#else
+  const double most_bytes = 700e6; // 281 and 271 were seen
+#endif
+  check(grown_bytes < most_bytes, "%s: opening took %.0f MB (bound %.0f)", real->name,
+        grown_bytes / 1e6, most_bytes / 1e6);
   check_estimate(real, model, 1);
   check_estimate(real, model, 4);
   check_describing(real, model);
