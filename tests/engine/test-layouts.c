@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // --- the same weights in other files ------------------------------------------------------------
 
@@ -251,11 +252,30 @@ static void test_port_missing(void) {
   test_folder_free(&folder);
 }
 
+// A .bin file that is cut off while its model runs: the pages behind the cut read as zeros, the
+// run fails and says why.
+static void test_shortened(void) {
+  TestFolder folder = write_variant(&variants[0]);
+  JanusError error = {0}, run_error = {0};
+  JanusModel *model = open_folder(folder.path, &error);
+  const JanusRequest request = text_request("a red house", 1, 1);
+  JanusSession *session = model ? janus_session_new(model, &request, &error) : NULL;
+  check(session && truncate(test_path(&folder, "pytorch_model.bin"), 65536) == 0,
+        "the weights are cut off%s", error.message);
+  check(session && !janus_session_run(session, NULL, NULL, &run_error) &&
+            run_error.code == JANUS_ERROR_IO && strstr(run_error.message, "pytorch_model.bin"),
+        "noticed: %s", run_error.message);
+  janus_session_free(session);
+  janus_model_free(model);
+  test_folder_free(&folder);
+}
+
 int main(int argc, char **argv) {
   set_parity_folder(argc, argv);
   for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
     test_variant(&variants[i]);
   test_port_config();
   test_port_missing();
+  test_shortened();
   return finish();
 }
