@@ -103,7 +103,8 @@ static bool add_shards(TensorSet *set, const char *folder, const char *index_pat
     char *path = file_join(folder, shard_name);
     set->shard_name = shard_name;
     if (path && !file_exists(path)) {
-      ok = janus_fail(error, JANUS_ERROR_IO, "%s: is missing, but %s names it", path, index_path);
+      ok = janus_fail(error, JANUS_ERROR_IO, "%s: is missing, but %s names it", path,
+                      strrchr(index_path, '/') + 1);
       free(path);
     } else {
       ok = add_file(set, path, error);
