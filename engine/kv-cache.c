@@ -27,5 +27,6 @@ void kv_cache_clear(KvCache *cache, jk_device *device) {
 
 jk_kv kv_cache_layer(const KvCache *cache, int layer) {
   float *k = cache->data + (size_t)layer * cache->n_layer_floats;
-  return (jk_kv){.k = k, .v = k + cache->n_layer_floats / 2, .capacity = cache->capacity};
+  return (jk_kv){
+      .k = k, .v = k + cache->n_layer_floats / 2, .capacity = cache->capacity, .dtype = JK_F32};
 }

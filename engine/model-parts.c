@@ -204,7 +204,7 @@ jk_linear *part_linear(ModelBuilder *b, PartKind kind, int n_out, int n_in, cons
   if (kind != PART_PLAIN)
     bias = take_bias(b, prefix, n_out);
   if (builder_ok(b))
-    check_made(b, dev->linear_create(dev, weight, bias, &linear), prefix);
+    check_made(b, dev->linear_create(dev, weight, bias, JK_FORMAT_F32, &linear), prefix);
   return linear;
 }
 
@@ -214,7 +214,7 @@ jk_linear *part_patches(ModelBuilder *b, int dim, int patch_px, const char *pref
   const jk_weight weight = take_weight(b, prefix, (int64_t[]){dim, 3, patch_px, patch_px}, 4);
   const jk_weight bias = take_bias(b, prefix, dim);
   if (builder_ok(b))
-    check_made(b, dev->linear_create(dev, weight, bias, &linear), prefix);
+    check_made(b, dev->linear_create(dev, weight, bias, JK_FORMAT_F32, &linear), prefix);
   return linear;
 }
 
@@ -236,7 +236,9 @@ void part_qkv(ModelBuilder *b, int dim, jk_linear *out[3], const char *format, .
     jk_weight part = bias;
     part.data = (const char *)bias.data + (size_t)(i * dim) * jk_dtype_size(bias.dtype);
     part.n_cols = dim;
-    check_made(b, dev->linear_create(dev, slice(weight, i * dim, dim), part, &out[i]), prefix);
+    check_made(b,
+               dev->linear_create(dev, slice(weight, i * dim, dim), part, JK_FORMAT_F32, &out[i]),
+               prefix);
   }
 }
 
@@ -261,7 +263,7 @@ jk_conv *part_conv(ModelBuilder *b, int n_out, int n_in, int max_width_px, const
   const jk_weight bias = take_bias(b, prefix, n_out);
   if (!builder_ok(b))
     return NULL;
-  check_made(b, dev->conv_create(dev, weight, bias, max_width_px, &conv), prefix);
+  check_made(b, dev->conv_create(dev, weight, bias, JK_FORMAT_F32, max_width_px, &conv), prefix);
   // The packed copy in f32 replaces the file's pages.
   const size_t n = (size_t)weight.n_rows * (size_t)weight.n_cols;
   const size_t stored_bytes = n * jk_dtype_size(weight.dtype);

@@ -74,10 +74,10 @@ static bool is_conv(const jk_weight *weight, const jk_weight *bias, int max_widt
          max_width_px <= 1 << 20;
 }
 
-static jk_status conv_create(jk_device *dev, jk_weight weight, jk_weight bias, int max_width_px,
-                             jk_conv **out) {
+static jk_status conv_create(jk_device *dev, jk_weight weight, jk_weight bias, jk_format format,
+                             int max_width_px, jk_conv **out) {
   *out = NULL;
-  if (!is_conv(&weight, &bias, max_width_px))
+  if (format != JK_FORMAT_F32 || !is_conv(&weight, &bias, max_width_px))
     return JK_BAD_REQUEST;
   jk_conv *conv = calloc(1, sizeof *conv);
   if (!conv)

@@ -12,10 +12,15 @@ static bool is_weight(const jk_weight *weight) {
          weight->dtype <= JK_F16;
 }
 
-static jk_status linear_create(jk_device *dev, jk_weight weight, jk_weight bias, jk_linear **out) {
+size_t jk_packed_bytes(jk_format format, int n_out, int n_in) {
+  return 0;
+}
+
+static jk_status linear_create(jk_device *dev, jk_weight weight, jk_weight bias, jk_format format,
+                               jk_linear **out) {
   *out = NULL;
   bool has_bias = bias.data != NULL;
-  if (!is_weight(&weight) ||
+  if (format != JK_FORMAT_F32 || !is_weight(&weight) ||
       (has_bias && (!is_weight(&bias) || bias.n_rows != 1 || bias.n_cols != weight.n_rows)))
     return JK_BAD_REQUEST;
   jk_linear *linear = calloc(1, sizeof *linear);
@@ -32,6 +37,16 @@ static jk_status linear_create(jk_device *dev, jk_weight weight, jk_weight bias,
   }
   *out = linear;
   return JK_OK;
+}
+
+static jk_status linear_open(jk_device *dev, const void *packed, int n_out, int n_in,
+                             jk_weight bias, jk_format format, jk_linear **out) {
+  *out = NULL;
+  return JK_BAD_REQUEST;
+}
+
+static const void *linear_packed(const jk_linear *linear) {
+  return NULL;
 }
 
 static void linear_free(jk_device *dev, jk_linear *linear) {
@@ -115,6 +130,8 @@ static void attention(jk_device *dev, float *out, const float *q, const jk_conte
 
 void jk_cpu_init_linear(jk_device *table) {
   table->linear_create = linear_create;
+  table->linear_open = linear_open;
+  table->linear_packed = linear_packed;
   table->linear_free = linear_free;
   table->linear = linear;
   table->attention = attention;

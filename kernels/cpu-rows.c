@@ -53,8 +53,8 @@ static void kv_write(jk_device *dev, const jk_kv *caches, const int32_t *slots, 
     for (int head = 0; head < n_kv_heads; head++) {
       size_t from = ((size_t)row * (size_t)n_kv_heads + (size_t)head) * dim;
       size_t to = ((size_t)head * (size_t)caches[row].capacity + (size_t)slots[row]) * dim;
-      memcpy(caches[row].k + to, k + from, dim * sizeof *k);
-      memcpy(caches[row].v + to, v + from, dim * sizeof *v);
+      memcpy((float *)caches[row].k + to, k + from, dim * sizeof *k);
+      memcpy((float *)caches[row].v + to, v + from, dim * sizeof *v);
     }
   }
 }

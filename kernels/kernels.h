@@ -27,6 +27,18 @@ typedef enum jk_dtype { JK_F32, JK_BF16, JK_F16 } jk_dtype;
 // Bytes of one element.
 size_t jk_dtype_size(jk_dtype dtype);
 
+// What a device keeps of a weight, and what it computes with. The groups of Q8 and Q4 lie along the
+// columns; numbers of one format are the same on every device, their order in memory need not be.
+typedef enum jk_format {
+  JK_FORMAT_F32,  // the stored values where they lie, widened as they are read; inputs f32
+  JK_FORMAT_BF16, // a packed copy rounded to bf16; inputs rounded to bf16, sums f32
+  JK_FORMAT_Q8,   // a packed copy of 8-bit integers, a scale a group; inputs 8-bit likewise
+  JK_FORMAT_Q4,   // the same with 4-bit weights
+} jk_format;
+
+// Bytes of the packed copy of a linear layer's weight [n_out][n_in]; 0 for F32, which has none.
+size_t jk_packed_bytes(jk_format format, int n_out, int n_in);
+
 // A read-only weight as it lies in a checkpoint: row-major [n_rows][n_cols], host memory that is
 // aligned to its element size and outlives every handle made from it. data == NULL means "absent".
 typedef struct jk_weight {
@@ -44,11 +56,12 @@ void jk_widen(float *dst, const void *src, jk_dtype dtype, size_t n);
 typedef struct jk_linear jk_linear; // y = x W^T + b
 typedef struct jk_conv jk_conv;     // 2-D convolution, 3x3 (a 1x1 one is a jk_linear over pixels)
 
-// Keys and values of one layer of one cache: [n_kv_heads][capacity][head_dim], f32.
+// Keys and values of one layer of one cache: [n_kv_heads][capacity][head_dim].
 typedef struct jk_kv {
-  float *k;
-  float *v;
-  int capacity; // positions per head
+  void *k;
+  void *v;
+  int capacity;   // positions per head
+  jk_dtype dtype; // F32, or BF16: rounded as they are written
 } jk_kv;
 
 // What one row attends to: n_prefix positions of a cache shared with other rows, then n_tail
@@ -99,14 +112,22 @@ struct jk_device {
   jk_status (*sync)(jk_device *dev);
 
   // --- weights ----------------------------------------------------------------------------------
-  // Linear layer from `weight` [n_out][n_in] and `bias` ([1][n_out] or absent). May keep pointing
-  // into the weight's memory. On failure *out is NULL.
-  jk_status (*linear_create)(jk_device *dev, jk_weight weight, jk_weight bias, jk_linear **out);
+  // Linear layer from `weight` [n_out][n_in] and `bias` ([1][n_out] or absent). F32 keeps pointing
+  // into the weight's memory, the other formats pack a copy. On failure *out is NULL.
+  jk_status (*linear_create)(jk_device *dev, jk_weight weight, jk_weight bias, jk_format format,
+                             jk_linear **out);
+  // The same layer from a packed copy that linear_packed() gave before, on this kind of device;
+  // `packed` (64-byte aligned, jk_packed_bytes() long) is borrowed until linear_free().
+  jk_status (*linear_open)(jk_device *dev, const void *packed, int n_out, int n_in, jk_weight bias,
+                           jk_format format, jk_linear **out);
+  // The packed copy, jk_packed_bytes() long, host memory; NULL for F32. Borrowed.
+  const void *(*linear_packed)(const jk_linear *linear);
   void (*linear_free)(jk_device *dev, jk_linear *linear); // NULL is allowed
   // 3x3 convolution from `weight` [n_out][n_in * 3 * 3] (checkpoint order: out, in, y, x) and
-  // `bias` [1][n_out]. Packs a copy. `max_width_px` bounds the output width it will be used at.
-  jk_status (*conv_create)(jk_device *dev, jk_weight weight, jk_weight bias, int max_width_px,
-                           jk_conv **out);
+  // `bias` [1][n_out]. Packs a copy, F32 or BF16. `max_width_px` bounds the output width it will be
+  // used at.
+  jk_status (*conv_create)(jk_device *dev, jk_weight weight, jk_weight bias, jk_format format,
+                           int max_width_px, jk_conv **out);
   void (*conv_free)(jk_device *dev, jk_conv *conv); // NULL is allowed
 
   // --- operations (f32, enqueued in order; y may equal x only where said) ------------------------

@@ -27,7 +27,7 @@ typedef struct piece {
 
 static piece piece_of(const query_run *run, const jk_kv *kv, int at, int begin, int end) {
   size_t first = ((size_t)run->kv_head * (size_t)kv->capacity + (size_t)at) * (size_t)run->head_dim;
-  return (piece){kv->k + first, kv->v + first, begin, end};
+  return (piece){(const float *)kv->k + first, (const float *)kv->v + first, begin, end};
 }
 
 // Cuts the block at the border of the context. Returns the number of pieces.

@@ -174,7 +174,7 @@ static void bench_linear(bench *b, jk_dtype dtype, int n_out, int n_in) {
   check_weight weights[MAX_COPIES];
   for (int i = 0; i < c.n_copies; i++) {
     weights[i] = check_weight_new(&b->random, dtype, n_out, n_in, 0.05f);
-    b->dev->linear_create(b->dev, weights[i].view, (jk_weight){0}, &c.copies[i]);
+    b->dev->linear_create(b->dev, weights[i].view, (jk_weight){0}, JK_FORMAT_F32, &c.copies[i]);
   }
   c.x = floats(b, 48 * (size_t)n_in);
   c.y = floats(b, 48 * (size_t)n_out);
@@ -210,7 +210,7 @@ static void bench_conv(bench *b, int size, int n_in, int n_out) {
   conv_case c = {.dev = b->dev, .size = size};
   check_weight w = check_weight_new(&b->random, JK_F32, n_out, n_in * 9, 0.05f);
   check_weight bias = check_weight_new(&b->random, JK_F32, 1, n_out, 0.05f);
-  b->dev->conv_create(b->dev, w.view, bias.view, size, &c.conv);
+  b->dev->conv_create(b->dev, w.view, bias.view, JK_FORMAT_F32, size, &c.conv);
   size_t n_px = (size_t)size * (size_t)size;
   c.x = floats(b, n_px * (size_t)n_in);
   c.y = floats(b, n_px * (size_t)n_out);
@@ -312,7 +312,7 @@ static void call_decode(void *context, int run) {
 static jk_linear *random_layer(bench *b, int n_out, int n_in, double *bytes) {
   jk_linear *linear = NULL;
   check_weight w = check_weight_new(&b->random, JK_BF16, n_out, n_in, 0.05f);
-  b->dev->linear_create(b->dev, w.view, (jk_weight){0}, &linear);
+  b->dev->linear_create(b->dev, w.view, (jk_weight){0}, JK_FORMAT_F32, &linear);
   *bytes += 2.0 * n_out * n_in;
   return linear;
 }

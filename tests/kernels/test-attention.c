@@ -38,14 +38,14 @@ static jk_kv cut(const sequence *seq, int begin, int end, int spare) {
   const shape *s = &seq->shape;
   int capacity = end - begin + spare;
   size_t dim = (size_t)s->head_dim, n = (size_t)s->n_kv_heads * (size_t)capacity * dim;
-  jk_kv kv = {malloc((n + 1) * sizeof(float)), malloc((n + 1) * sizeof(float)), capacity};
+  jk_kv kv = {malloc((n + 1) * sizeof(float)), malloc((n + 1) * sizeof(float)), capacity, JK_F32};
   memset(kv.k, 0xff, n * sizeof(float));
   memset(kv.v, 0xff, n * sizeof(float));
   for (int h = 0; h < s->n_kv_heads; h++) {
     size_t from = ((size_t)h * (size_t)s->n_keys + (size_t)begin) * dim;
     size_t to = (size_t)h * (size_t)capacity * dim, bytes = (size_t)(end - begin) * dim * 4;
-    memcpy(kv.k + to, seq->k + from, bytes);
-    memcpy(kv.v + to, seq->v + from, bytes);
+    memcpy((float *)kv.k + to, seq->k + from, bytes);
+    memcpy((float *)kv.v + to, seq->v + from, bytes);
   }
   return kv;
 }
@@ -238,7 +238,7 @@ static void test_kv_write(void) {
   jk_device *dev = check_open(1, JK_ISA_GENERIC);
   check_buffer k0 = check_buffer_new(HEADS * CAPACITY * DIM, 0), v0 = check_buffer_new(k0.n, 0);
   check_buffer k1 = check_buffer_new(k0.n, 0), v1 = check_buffer_new(k0.n, 0);
-  jk_kv caches[] = {{k0.x, v0.x, CAPACITY}, {k1.x, v1.x, CAPACITY}};
+  jk_kv caches[] = {{k0.x, v0.x, CAPACITY, JK_F32}, {k1.x, v1.x, CAPACITY, JK_F32}};
   int32_t slots[] = {3, 1};
   float k[2 * HEADS * DIM], v[2 * HEADS * DIM];
   for (int i = 0; i < 2 * HEADS * DIM; i++) {
@@ -248,13 +248,14 @@ static void test_kv_write(void) {
   dev->kv_write(dev, caches, slots, k, v, 2, HEADS, DIM);
   bool right = true, untouched = true;
   for (int row = 0; row < 2; row++) {
+    const float *keys = caches[row].k, *values = caches[row].v;
     for (int i = 0; i < HEADS * CAPACITY * DIM; i++) {
       int head = i / CAPACITY / DIM, slot = i / DIM % CAPACITY, d = i % DIM;
       if (slot == slots[row])
-        right &= caches[row].k[i] == k[(row * HEADS + head) * DIM + d] &&
-                 caches[row].v[i] == v[(row * HEADS + head) * DIM + d];
+        right &= keys[i] == k[(row * HEADS + head) * DIM + d] &&
+                 values[i] == v[(row * HEADS + head) * DIM + d];
       else
-        untouched &= isnan(caches[row].k[i]) && isnan(caches[row].v[i]);
+        untouched &= isnan(keys[i]) && isnan(values[i]);
     }
   }
   check(right, "kv_write: rows land in their slots");

@@ -54,7 +54,7 @@ static bool one_shape(jk_device *dev, check_random *random, check_worst *worst, 
     memcpy(y.x, residual, y.n * sizeof *residual);
   }
   jk_conv *conv = NULL;
-  bool ok = dev->conv_create(dev, w.view, bias.view, width, &conv) == JK_OK;
+  bool ok = dev->conv_create(dev, w.view, bias.view, JK_FORMAT_F32, width, &conv) == JK_OK;
   if (ok)
     dev->conv(dev, y.x, conv, x.x, with_residual ? y.x : NULL, s.height, s.width, mode);
   for (int i = 0; i < (int)y.n; i++) {
@@ -110,7 +110,7 @@ static void test_threads(jk_isa isa) {
       jk_device *dev = check_open(i + 1, isa);
       jk_conv *conv = NULL;
       y[i] = calloc(n_y, sizeof *y[i]);
-      dev->conv_create(dev, w.view, bias.view, 60, &conv);
+      dev->conv_create(dev, w.view, bias.view, JK_FORMAT_F32, 60, &conv);
       dev->conv(dev, y[i], conv, x, NULL, s.height, s.width, mode);
       dev->conv_free(dev, conv);
       dev->close(dev);
@@ -130,17 +130,17 @@ static void test_refusals(void) {
   float value[18] = {0};
   jk_weight w = {value, JK_F32, 2, 8}, bias = {value, JK_F32, 1, 2};
   jk_conv *conv = (jk_conv *)value;
-  check(dev->conv_create(dev, w, bias, 8, &conv) == JK_BAD_REQUEST && !conv,
+  check(dev->conv_create(dev, w, bias, JK_FORMAT_F32, 8, &conv) == JK_BAD_REQUEST && !conv,
         "conv: a kernel that is not 3x3 is refused");
   w.n_cols = 9;
-  check(dev->conv_create(dev, w, bias, 0, &conv) == JK_BAD_REQUEST && !conv,
+  check(dev->conv_create(dev, w, bias, JK_FORMAT_F32, 0, &conv) == JK_BAD_REQUEST && !conv,
         "conv: a width of 0 is refused");
   bias.n_cols = 1;
-  check(dev->conv_create(dev, w, bias, 8, &conv) == JK_BAD_REQUEST && !conv,
+  check(dev->conv_create(dev, w, bias, JK_FORMAT_F32, 8, &conv) == JK_BAD_REQUEST && !conv,
         "conv: a bias of another size is refused");
   bias.n_cols = 2;
   float picture[4] = {0}, y[8] = {7.0f};
-  bool made = dev->conv_create(dev, w, bias, 3, &conv) == JK_OK;
+  bool made = dev->conv_create(dev, w, bias, JK_FORMAT_F32, 3, &conv) == JK_OK;
   check(made && dev->sync(dev) == JK_OK, "conv: no failure before one");
   dev->conv(dev, y, conv, picture, NULL, 1, 4, JK_CONV_SAME);
   check(dev->sync(dev) == JK_BAD_REQUEST && y[0] == 7.0f,

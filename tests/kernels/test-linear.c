@@ -38,8 +38,8 @@ static bool one_shape(jk_device *dev, check_random *random, check_worst *worst, 
   check_buffer y = check_buffer_new((size_t)n_rows * (size_t)n_out, 0);
   check_fill(random, x.x, x.n, 1.0f);
   jk_linear *linear = NULL;
-  bool ok =
-      dev->linear_create(dev, w.view, has_bias ? bias.view : (jk_weight){0}, &linear) == JK_OK;
+  bool ok = dev->linear_create(dev, w.view, has_bias ? bias.view : (jk_weight){0}, JK_FORMAT_F32,
+                               &linear) == JK_OK;
   if (ok) {
     dev->linear(dev, y.x, linear, x.x, n_rows, false);
     note_errors(worst, y.x, NULL, x.x, &w, has_bias ? &bias : NULL, n_rows);
@@ -119,7 +119,7 @@ static void test_invariance(jk_isa isa) {
       check_fill(&random, f.x, n_x, 1.0f);
       for (int i = 0; i < 4; i++) {
         f.dev[i] = check_open(threads_of[i], isa);
-        f.dev[i]->linear_create(f.dev[i], f.w.view, f.bias.view, &f.linear[i]);
+        f.dev[i]->linear_create(f.dev[i], f.w.view, f.bias.view, JK_FORMAT_F32, &f.linear[i]);
       }
       for (f.n_rows = 1; f.n_rows <= 61; f.n_rows += f.n_rows < 9 ? 1 : 13)
         compare_runs(&f, &rows_alone, &threads);
@@ -143,10 +143,11 @@ static void test_refusals(void) {
   float value[4] = {0};
   jk_weight w = {value, JK_F32, 2, 2}, absent = {0};
   jk_linear *linear = (jk_linear *)value;
-  check(dev->linear_create(dev, absent, absent, &linear) == JK_BAD_REQUEST && !linear,
+  check(dev->linear_create(dev, absent, absent, JK_FORMAT_F32, &linear) == JK_BAD_REQUEST &&
+            !linear,
         "linear: an absent weight is refused");
   jk_weight bias = {value, JK_F32, 1, 3};
-  check(dev->linear_create(dev, w, bias, &linear) == JK_BAD_REQUEST && !linear,
+  check(dev->linear_create(dev, w, bias, JK_FORMAT_F32, &linear) == JK_BAD_REQUEST && !linear,
         "linear: a bias of another size is refused");
   dev->linear_free(dev, NULL);
   dev->close(dev);
