@@ -138,6 +138,7 @@ def test_trials(tally):
         tally.add("chains", all(chain.kept in edit.after.things for edit in chain.edits), chain)
 
 
+# All were 100 % of 501 scenes with seed 1.
 BOUNDS = (("lists", 1), ("words", 1), ("held out", 1), ("chains", 1), ("clean drawings", 0.99),
           ("one attribute wrong", 0.99), ("damaged", 0.97), ("edits done", 0.98),
           ("edits not done", 0.99), ("things lost", 1))
