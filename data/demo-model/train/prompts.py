@@ -43,7 +43,7 @@ def is_known(text):
 def reads_well(text):
     """Short, no second "with", no coat or hat that several people share, no "a orange coat"."""
     words = text.split()
-    shared = words[0] in ("Two", "Three") and not {"coat", "hat"}.isdisjoint(words)
+    shared = words[0] in ("Two", "Three", "Four") and not {"coat", "hat"}.isdisjoint(words)
     smooth = words.count("with") < 2 and " a orange" not in text
     return len(words) <= MOST_WORDS and smooth and not shared
 
