@@ -224,7 +224,7 @@ static bool read_file(const char *folder, const char *name, bool is_optional, Re
   return ok;
 }
 
-bool config_read(const char *folder, StatedConfig *stated, JanusError *error) {
+void config_defaults(StatedConfig *stated) {
   *stated = (StatedConfig){.defaults = {.cfg = 5, .image_cfg = 5, .temperature = 1},
                            .describes = true,
                            .rules = {.min_size_px = 14,
@@ -232,6 +232,10 @@ bool config_read(const char *folder, StatedConfig *stated, JanusError *error) {
                                      .normalizes = true,
                                      .mean = {0.5f, 0.5f, 0.5f},
                                      .std = {0.5f, 0.5f, 0.5f}}};
+}
+
+bool config_read(const char *folder, StatedConfig *stated, JanusError *error) {
+  config_defaults(stated);
   return read_file(folder, "config.json", false, read_config, stated, error) &&
          read_file(folder, "preprocessor_config.json", true, read_preprocessor, stated, error) &&
          read_file(folder, "processor_config.json", true, read_processor, stated, error) &&

@@ -42,6 +42,8 @@ enum { CONFIG_WHERE_BYTES = 64 };
 bool config_find_section(const JsonPlace *root, const char *section, char where[CONFIG_WHERE_BYTES],
                          JsonPlace *place, JanusError *error);
 
+// What holds where no file says otherwise.
+void config_defaults(StatedConfig *stated);
 // Reads the JSON files. Only config.json must be there.
 bool config_read(const char *folder, StatedConfig *stated, JanusError *error);
 

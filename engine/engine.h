@@ -94,6 +94,10 @@ typedef struct JanusModelOptions {
   const char *device;   // "auto", "cpu", "cuda", "cuda:N"; NULL = auto
   JanusWeights weights; // AUTO picks and reports its choice in JanusModelInfo
   int n_threads;        // 0 = one per core
+  // for benches
+  const char *synthetic; // "janus-pro-1b" or "janus-pro-7b": random weights of its dimensions,
+                         // made in memory; `folder` is not looked at
+  int max_layers;        // > 0: of the language model the first layers only
 } JanusModelOptions;
 
 // What a model is. Text fields live as long as the model.

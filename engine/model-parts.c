@@ -97,6 +97,7 @@ static jk_weight take(ModelBuilder *b, const char *name, const int64_t *dims, in
   const Tensor *tensor = find(b, name, dims, n_dims);
   if (!tensor)
     return (jk_weight){0};
+  tensors_make(b->model->files, tensor);
   const void *data = tensor->data;
   if (!tensor->is_aligned) {
     void *copy = part_memory(b, tensor->n_bytes);

@@ -6,6 +6,7 @@
 #include "engine/model-parts.h"
 #include "engine/pad-prefix.h"
 #include "engine/preview.h"
+#include "engine/synthetic.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -106,7 +107,7 @@ static bool settle_layout(TensorSet *files, JanusLayout layout, const char *fold
                                   folder, model_types[other], embedding->name, model_types[layout]);
 }
 
-static bool open_files(JanusModel *model, const char *folder, JanusError *error) {
+static bool open_folder(JanusModel *model, const char *folder, JanusError *error) {
   StatedConfig stated;
   if (!config_read(folder, &stated, error))
     return false;
@@ -117,7 +118,28 @@ static bool open_files(JanusModel *model, const char *folder, JanusError *error)
       !config_resolve(folder, &stated, model->files, &model->config, error))
     return false;
   model->tokenizer = janus_tokenizer_open(folder, error);
-  return model->tokenizer && janus_tags_find(model->tokenizer, folder, &model->tags, error) &&
+  return model->tokenizer != NULL;
+}
+
+static bool open_synthetic(JanusModel *model, const char *name, JanusError *error) {
+  Synthetic synthetic;
+  if (!synthetic_open(name, &synthetic, error))
+    return false;
+  model->files = synthetic.files;
+  model->tokenizer = synthetic.tokenizer;
+  return config_resolve(name, &synthetic.stated, model->files, &model->config, error);
+}
+
+// `folder` is the synthetic model's name where there is none.
+static bool open_files(JanusModel *model, const JanusModelOptions *options, const char *folder,
+                       JanusError *error) {
+  JanusConfig *config = &model->config;
+  if (!(options->synthetic ? open_synthetic(model, folder, error)
+                           : open_folder(model, folder, error)))
+    return false;
+  if (options->max_layers > 0 && options->max_layers < config->n_layers)
+    config->n_layers = options->max_layers;
+  return janus_tags_find(model->tokenizer, folder, &model->tags, error) &&
          check_vocabulary(model, folder, error);
 }
 
@@ -180,7 +202,8 @@ static bool fill_info(JanusModel *model, const char *folder, JanusError *error) 
 // --- the model ----------------------------------------------------------------------------------
 
 JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error) {
-  if (!check_options(options, error) || !check_folder(options->folder, error))
+  const char *folder = options->synthetic ? options->synthetic : options->folder;
+  if (!check_options(options, error) || (!options->synthetic && !check_folder(folder, error)))
     return NULL;
   file_guard_install();
   JanusModel *model = calloc(1, sizeof *model);
@@ -189,8 +212,8 @@ JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error
     return NULL;
   }
   pthread_mutex_init(&model->lock, NULL);
-  if (open_files(model, options->folder, error) && open_device(model, options, error) &&
-      build(model, options->folder, error) && fill_info(model, options->folder, error) &&
+  if (open_files(model, options, folder, error) && open_device(model, options, error) &&
+      build(model, folder, error) && fill_info(model, folder, error) &&
       janus_model_check_files(model, error))
     return model;
   janus_model_free(model);

@@ -22,6 +22,11 @@ struct TensorSet {
   JanusLayout layout;
   size_t n_skipped; // characters that the files leave out of the layout's names
 
+  // of tensors that no file holds: where they lie, and what makes the values of one
+  void *memory; // NULL = there are files
+  size_t memory_bytes;
+  void (*make)(const Tensor *tensor);
+
   // while an index is followed: which file is to hold what, and the file being read; borrowed
   const json_t *weight_map;
   const char *shard_name;

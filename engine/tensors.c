@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 // --- values -------------------------------------------------------------------------------------
 
@@ -75,6 +76,8 @@ void tensors_free(TensorSet *set) {
     file_unmap(&set->shards[i].map);
     free(set->shards[i].path);
   }
+  if (set->memory)
+    munmap(set->memory, set->memory_bytes);
   free(set->tensors);
   free(set->shards);
   free(set);
@@ -166,6 +169,11 @@ const Tensor *tensors_find(const TensorSet *set, const char *name) {
   if (set->layout == JANUS_LAYOUT_ORIGINAL)
     return find_stored(set, name);
   return find_stored(set, tensors_stored_name(set, name, stored));
+}
+
+void tensors_make(const TensorSet *set, const Tensor *tensor) {
+  if (set->make)
+    set->make(tensor);
 }
 
 size_t tensors_count(const TensorSet *set) {

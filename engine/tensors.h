@@ -47,6 +47,8 @@ bool tensors_are_pytorch(const TensorSet *set); // else safetensors
 
 // NULL when absent. O(log n).
 const Tensor *tensors_find(const TensorSet *set, const char *name);
+// To be called before a tensor's values are read: makes them where no file holds them.
+void tensors_make(const TensorSet *set, const Tensor *tensor);
 size_t tensors_count(const TensorSet *set);
 const Tensor *tensors_get(const TensorSet *set, size_t index); // by order of the stored names
 
