@@ -96,6 +96,7 @@ static void init_table(jk_device *table) {
   table->close = cpu_close;
   jk_cpu_init_linear(table);
   jk_cpu_init_conv(table);
+  jk_cpu_init_limits(table);
   jk_cpu_init_norms(table);
   jk_cpu_init_rows(table);
 }
@@ -115,6 +116,7 @@ jk_status jk_cpu_open(int n_threads, jk_isa max_isa, jk_device **out) {
   cpu->base.n_threads = n_threads;
   snprintf(cpu->base.name, sizeof cpu->base.name, "CPU (%s), %d thread%s", jk_isa_text(isa),
            n_threads, n_threads == 1 ? "" : "s");
+  cpu->isa = isa;
   choose_kernels(&cpu->kernels, isa);
   init_table(&cpu->base);
   cpu->group_sums = jk_aligned_alloc(sizeof(double) * 2 * JK_STAT_PARTITIONS * JK_STAT_GROUPS);

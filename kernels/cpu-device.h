@@ -20,6 +20,7 @@ typedef struct jk_cpu_thread {
 typedef struct jk_cpu_device {
   jk_device base; // first: the table's `dev` is this
   jk_cpu_kernels kernels;
+  jk_isa isa; // that the kernels are of
   jk_pool *pool;
   jk_status failure;  // the first of an operation that cannot report one, for sync()
   double *group_sums; // [JK_STAT_PARTITIONS][JK_STAT_GROUPS][2]
@@ -53,6 +54,7 @@ void jk_cpu_share(jk_cpu_device *dev, jk_pool_fn fn, void *context, int n_items,
 // Fill their part of the table.
 void jk_cpu_init_linear(jk_device *table);
 void jk_cpu_init_conv(jk_device *table);
+void jk_cpu_init_limits(jk_device *table);
 void jk_cpu_init_norms(jk_device *table);
 void jk_cpu_init_rows(jk_device *table);
 

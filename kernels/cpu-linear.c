@@ -56,6 +56,14 @@ static void linear_free(jk_device *dev, jk_linear *linear) {
   free(linear);
 }
 
+static size_t linear_bytes(const jk_linear *linear) {
+  if (!linear)
+    return 0;
+  const jk_weight *w = &linear->weight;
+  return (size_t)w->n_rows * (size_t)w->n_cols * jk_dtype_size(w->dtype) +
+         (linear->bias ? (size_t)w->n_rows * sizeof(float) : 0);
+}
+
 static int min_int(int a, int b) {
   return a < b ? a : b;
 }
@@ -133,6 +141,7 @@ void jk_cpu_init_linear(jk_device *table) {
   table->linear_open = linear_open;
   table->linear_packed = linear_packed;
   table->linear_free = linear_free;
+  table->linear_bytes = linear_bytes;
   table->linear = linear;
   table->attention = attention;
 }

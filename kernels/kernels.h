@@ -123,6 +123,8 @@ struct jk_device {
   // The packed copy, jk_packed_bytes() long, host memory; NULL for F32. Borrowed.
   const void *(*linear_packed)(const jk_linear *linear);
   void (*linear_free)(jk_device *dev, jk_linear *linear); // NULL is allowed
+  // Bytes that one linear() reads of a layer: values, scales and bias; 0 for NULL.
+  size_t (*linear_bytes)(const jk_linear *linear);
   // 3x3 convolution from `weight` [n_out][n_in * 3 * 3] (checkpoint order: out, in, y, x) and
   // `bias` [1][n_out]. Packs a copy, F32 or BF16. `max_width_px` bounds the output width it will be
   // used at.
@@ -179,6 +181,14 @@ struct jk_device {
   // on a tie. Noise: Philox4x32-10, see philox.h. Waits for the result.
   jk_status (*sample)(jk_device *dev, int32_t *ids, const float *guided, int vocab,
                       const jk_sampling *draws, int n);
+
+  // --- limits, for benches ----------------------------------------------------------------------
+  // Reads n_bytes (a multiple of 64) from alloc() once with all threads, as fast as the device can;
+  // returns a sum of what is there.
+  uint64_t (*read_all)(jk_device *dev, const void *p, size_t n_bytes);
+  // Products and sums a second, each counted, of the instruction that linear() in this format is
+  // made of at best, with all threads; takes a tenth of a second. 0 = not known.
+  double (*measure_peak)(jk_device *dev, jk_format format);
 
   void (*close)(jk_device *dev); // releases the device itself; all its memory must be freed before
 };
