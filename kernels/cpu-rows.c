@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Operations of the CPU that move rows or draw tokens; the same plain C for every instruction set.
+#include "kernels/bf16.h"
 #include "kernels/cpu-device.h"
 
 #include <string.h>
@@ -46,17 +47,40 @@ static void rope(jk_device *dev, float *x, const float *cos, const float *sin,
                (double)n_rows * (double)n_heads * (double)head_dim);
 }
 
+typedef struct shared_kv {
+  const jk_kv *caches;
+  const int32_t *slots;
+  const float *k, *v;
+  int n_kv_heads, head_dim;
+} shared_kv;
+
+static void keep(void *base, size_t at, const float *src, size_t n, jk_dtype dtype) {
+  if (dtype == JK_F32) {
+    memcpy((float *)base + at, src, n * sizeof *src);
+    return;
+  }
+  uint16_t *dst = (uint16_t *)base + at;
+  for (size_t i = 0; i < n; i++)
+    dst[i] = jk_bf16_round(src[i]);
+}
+
+static void kv_item(void *context, int row, int thread) {
+  const shared_kv *s = context;
+  const jk_kv *cache = &s->caches[row];
+  size_t dim = (size_t)s->head_dim;
+  for (int head = 0; head < s->n_kv_heads; head++) {
+    size_t from = ((size_t)row * (size_t)s->n_kv_heads + (size_t)head) * dim;
+    size_t to = ((size_t)head * (size_t)cache->capacity + (size_t)s->slots[row]) * dim;
+    keep(cache->k, to, s->k + from, dim, cache->dtype);
+    keep(cache->v, to, s->v + from, dim, cache->dtype);
+  }
+}
+
 static void kv_write(jk_device *dev, const jk_kv *caches, const int32_t *slots, const float *k,
                      const float *v, int n_rows, int n_kv_heads, int head_dim) {
-  size_t dim = (size_t)head_dim;
-  for (int row = 0; row < n_rows; row++) {
-    for (int head = 0; head < n_kv_heads; head++) {
-      size_t from = ((size_t)row * (size_t)n_kv_heads + (size_t)head) * dim;
-      size_t to = ((size_t)head * (size_t)caches[row].capacity + (size_t)slots[row]) * dim;
-      memcpy((float *)caches[row].k + to, k + from, dim * sizeof *k);
-      memcpy((float *)caches[row].v + to, v + from, dim * sizeof *v);
-    }
-  }
+  shared_kv s = {caches, slots, k, v, n_kv_heads, head_dim};
+  jk_cpu_share(jk_cpu_of(dev), kv_item, &s, n_rows,
+               (double)n_rows * (double)n_kv_heads * (double)head_dim);
 }
 
 typedef struct shared_guide {

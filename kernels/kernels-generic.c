@@ -50,50 +50,72 @@ static void linear_generic(const jk_linear_job *job, int row_begin, int row_end,
       linear_tile(job, row, row_end - row < ROW_TILE ? row_end - row : ROW_TILE, out);
 }
 
-// Key or value vector of position `pos` of a context.
-static const float *cached(const jk_context *context, bool value, int kv_head, int pos,
-                           int head_dim) {
+// One head of a context.
+typedef struct cached_head {
+  const jk_context *context;
+  int kv_head, head_dim;
+} cached_head;
+
+// Widens n values from `d` on of the key or value vector of position `pos`.
+static void load_cached(float *slice, const cached_head *head, bool value, int pos, int d, int n) {
+  const jk_context *context = head->context;
   const jk_kv *kv = pos < context->n_prefix ? &context->prefix : &context->tail;
   if (pos >= context->n_prefix)
     pos -= context->n_prefix;
-  const float *base = value ? kv->v : kv->k;
-  return base + ((size_t)kv_head * (size_t)kv->capacity + (size_t)pos) * (size_t)head_dim;
+  size_t at = (size_t)head->kv_head * (size_t)kv->capacity + (size_t)pos;
+  at = at * (size_t)head->head_dim + (size_t)d;
+  jk_widen(slice, element(value ? kv->v : kv->k, kv->dtype, at), kv->dtype, (size_t)n);
 }
 
 typedef struct softmax_state {
   float max, sum;
 } softmax_state;
 
-static void attend_block(softmax_state *state, float *out, const float *q,
-                         const jk_context *context, int kv_head, int begin, int end, int dim) {
+static float score(const cached_head *head, const float *q, int pos) {
+  float lanes[LANES] = {0}, slice[SLICE];
+  for (int d = 0; d < head->head_dim; d += SLICE) {
+    int n = head->head_dim - d < SLICE ? head->head_dim - d : SLICE;
+    load_cached(slice, head, false, pos, d, n);
+    add_products(lanes, q + d, slice, n);
+  }
+  return sum_lanes(lanes) * (1.0f / sqrtf((float)head->head_dim));
+}
+
+static void add_value(float *out, const cached_head *head, int pos, float weight) {
+  float slice[SLICE];
+  for (int d = 0; d < head->head_dim; d += SLICE) {
+    int n = head->head_dim - d < SLICE ? head->head_dim - d : SLICE;
+    load_cached(slice, head, true, pos, d, n);
+    for (int i = 0; i < n; i++)
+      out[d + i] += weight * slice[i];
+  }
+}
+
+static void attend_block(softmax_state *state, float *out, const float *q, const cached_head *head,
+                         int begin, int end) {
   float p[JK_KEY_BLOCK];
-  float scale = 1.0f / sqrtf((float)dim);
   float max = state->max;
   for (int pos = begin; pos < end; pos++) {
-    float lanes[LANES] = {0};
-    add_products(lanes, q, cached(context, false, kv_head, pos, dim), dim);
-    p[pos - begin] = sum_lanes(lanes) * scale;
+    p[pos - begin] = score(head, q, pos);
     max = p[pos - begin] > max ? p[pos - begin] : max;
   }
   float shrink = state->max == max ? 1.0f : expf(state->max - max);
   state->max = max;
   state->sum *= shrink;
-  for (int d = 0; d < dim; d++)
+  for (int d = 0; d < head->head_dim; d++)
     out[d] *= shrink;
   for (int pos = begin; pos < end; pos++) {
-    const float *v = cached(context, true, kv_head, pos, dim);
     float weight = expf(p[pos - begin] - max);
     state->sum += weight;
-    for (int d = 0; d < dim; d++)
-      out[d] += weight * v[d];
+    add_value(out, head, pos, weight);
   }
 }
 
 static void attention_generic(const jk_attention_job *job, int row_begin, int row_end, int head) {
   int dim = job->head_dim;
-  int kv_head = head / (job->n_heads / job->n_kv_heads);
   for (int row = row_begin; row < row_end; row++) {
     const jk_context *context = &job->contexts[row];
+    cached_head cached = {context, head / (job->n_heads / job->n_kv_heads), dim};
     size_t at = ((size_t)row * (size_t)job->n_heads + (size_t)head) * (size_t)dim;
     float *out = job->out + at;
     softmax_state state = {-INFINITY, 0.0f};
@@ -101,7 +123,7 @@ static void attention_generic(const jk_attention_job *job, int row_begin, int ro
     memset(out, 0, (size_t)dim * sizeof *out);
     for (int begin = 0; begin < n; begin += JK_KEY_BLOCK) {
       int end = n - begin < JK_KEY_BLOCK ? n : begin + JK_KEY_BLOCK;
-      attend_block(&state, out, job->q + at, context, kv_head, begin, end, dim);
+      attend_block(&state, out, job->q + at, &cached, begin, end);
     }
     for (int d = 0; d < dim && n > 0; d++)
       out[d] /= state.sum;

@@ -12,6 +12,7 @@ typedef struct query_run {
   float *out;
   size_t stride; // of q and out, floats from row to row
   const jk_context *context;
+  jk_dtype dtype; // of its keys and values
   int n_rows, kv_head, head_dim;
   int n_keys[VALUE_ROWS], max_keys;
   float max[VALUE_ROWS], sum[VALUE_ROWS];
@@ -21,13 +22,14 @@ typedef struct query_run {
 
 // A piece [begin, end) of a block (positions in the block) that lies in one cache.
 typedef struct piece {
-  const float *k, *v; // of its first position
+  const char *k, *v; // of its first position
   int begin, end;
 } piece;
 
 static piece piece_of(const query_run *run, const jk_kv *kv, int at, int begin, int end) {
   size_t first = ((size_t)run->kv_head * (size_t)kv->capacity + (size_t)at) * (size_t)run->head_dim;
-  return (piece){(const float *)kv->k + first, (const float *)kv->v + first, begin, end};
+  size_t skipped = first * jk_dtype_size(run->dtype);
+  return (piece){(const char *)kv->k + skipped, (const char *)kv->v + skipped, begin, end};
 }
 
 // Cuts the block at the border of the context. Returns the number of pieces.
@@ -46,31 +48,38 @@ static int cut_block(piece pieces[2], const query_run *run, int block) {
 }
 
 // Unscaled scores of all rows of the run.
-JK_TILE void scores_of(query_run *run, const piece *part, const int n_rows) {
-  size_t dim = (size_t)run->head_dim;
+JK_TILE void scores_of(query_run *run, const piece *part, const int n_rows, const jk_dtype dtype) {
+  size_t key_bytes = (size_t)run->head_dim * (dtype == JK_F32 ? sizeof(float) : sizeof(uint16_t));
   for (int j = part->begin; j < part->end; j += 4) {
     const char *keys[4];
     int n = part->end - j < 4 ? part->end - j : 4;
     for (int i = 0; i < 4; i++)
-      keys[i] = (const char *)(part->k + (size_t)(j - part->begin + (i < n ? i : n - 1)) * dim);
+      keys[i] = part->k + (size_t)(j - part->begin + (i < n ? i : n - 1)) * key_bytes;
     __m128 sums[VALUE_ROWS];
-    dot_tile(sums, run->q, run->stride, keys, run->head_dim, n_rows, 4, JK_F32);
+    dot_tile(sums, run->q, run->stride, keys, run->head_dim, n_rows, 4, dtype);
     for (int r = 0; r < n_rows; r++)
       memcpy(&run->p[r][j], &sums[r], (size_t)n * sizeof(float));
   }
 }
 
-static void scores(query_run *run, const piece *part) {
+JK_TILE void scores_in(query_run *run, const piece *part, const jk_dtype dtype) {
   if (run->n_rows == 1)
-    scores_of(run, part, 1);
+    scores_of(run, part, 1, dtype);
   else if (run->n_rows == 2)
-    scores_of(run, part, 2);
+    scores_of(run, part, 2, dtype);
   else if (run->n_rows == 3)
-    scores_of(run, part, 3);
+    scores_of(run, part, 3, dtype);
 #ifdef JK_SIMD_AVX512
   else
-    scores_of(run, part, 4);
+    scores_of(run, part, 4, dtype);
 #endif
+}
+
+static void scores(query_run *run, const piece *part) {
+  if (run->dtype == JK_F32)
+    scores_in(run, part, JK_F32);
+  else
+    scores_in(run, part, JK_BF16);
 }
 
 // Scores of one row to weights, with the row's maximum, sum and output brought up to date. Keys the
@@ -105,9 +114,10 @@ static void weights(query_run *run, int r) {
 
 // Adds weighted values [begin, end) of a block to n_rows outputs from `row` on, n_vecs vectors of
 // them from `d` on; the last vector has n_last lanes.
-JK_TILE void values_tile(query_run *run, const float *v, int begin, int end, int row, int d,
-                         int n_last, const int n_rows, const int n_vecs) {
+JK_TILE void values_tile(query_run *run, const char *v, int begin, int end, int row, int d,
+                         int n_last, const int n_rows, const int n_vecs, const jk_dtype dtype) {
   vf acc[VALUE_ROWS][VALUE_VECS];
+  size_t value_bytes = (size_t)run->head_dim * (dtype == JK_F32 ? sizeof(float) : sizeof(uint16_t));
   float *out = run->out + (size_t)row * run->stride + d;
   JK_UNROLLED(r, n_rows) {
     JK_UNROLLED(i, n_vecs) {
@@ -115,11 +125,13 @@ JK_TILE void values_tile(query_run *run, const float *v, int begin, int end, int
           vf_load_upto(out + (size_t)r * run->stride + i * LANES, i == n_vecs - 1 ? n_last : LANES);
     }
   }
-  v += d;
-  for (int j = begin; j < end; j++, v += run->head_dim) {
+  for (int j = begin; j < end; j++, v += value_bytes) {
     vf value[VALUE_VECS];
     JK_UNROLLED(i, n_vecs) {
-      value[i] = vf_load_upto(v + i * LANES, i == n_vecs - 1 ? n_last : LANES);
+      if (i < n_vecs - 1 || n_last == LANES)
+        value[i] = load_weight(v, d + i * LANES, dtype);
+      else
+        value[i] = load_weight_part(v, d + i * LANES, n_last, dtype);
     }
     JK_UNROLLED(r, n_rows) {
       vf weight = vf_set(run->p[row + r][j]);
@@ -136,34 +148,42 @@ JK_TILE void values_tile(query_run *run, const float *v, int begin, int end, int
   }
 }
 
-JK_TILE void values_of(query_run *run, const float *v, int begin, int end, int row,
-                       const int n_rows) {
+JK_TILE void values_of(query_run *run, const char *v, int begin, int end, int row, const int n_rows,
+                       const jk_dtype dtype) {
   int d = 0;
   for (; d + VALUE_VECS * LANES <= run->head_dim; d += VALUE_VECS * LANES)
-    values_tile(run, v, begin, end, row, d, LANES, n_rows, VALUE_VECS);
+    values_tile(run, v, begin, end, row, d, LANES, n_rows, VALUE_VECS, dtype);
   for (; d + 2 * LANES <= run->head_dim; d += 2 * LANES)
-    values_tile(run, v, begin, end, row, d, LANES, n_rows, 2);
+    values_tile(run, v, begin, end, row, d, LANES, n_rows, 2, dtype);
   for (; d < run->head_dim; d += LANES) {
     int n_last = run->head_dim - d < LANES ? run->head_dim - d : LANES;
-    values_tile(run, v, begin, end, row, d, n_last, n_rows, 1);
+    values_tile(run, v, begin, end, row, d, n_last, n_rows, 1, dtype);
   }
 }
 
 // All rows together as far as they all see, then each alone; for a row the keys stay in order.
-static void values(query_run *run, const piece *part) {
+JK_TILE void values_in(query_run *run, const piece *part, const jk_dtype dtype) {
   int common = part->end;
   for (int r = 0; r < run->n_rows; r++)
     common = run->n_seen[r] < common ? run->n_seen[r] : common;
   if (run->n_rows < VALUE_ROWS || common < part->begin)
     common = part->begin;
   if (common > part->begin)
-    values_of(run, part->v, part->begin, common, 0, VALUE_ROWS);
-  const float *rest = part->v + (size_t)(common - part->begin) * (size_t)run->head_dim;
+    values_of(run, part->v, part->begin, common, 0, VALUE_ROWS, dtype);
+  size_t n_common = (size_t)(common - part->begin) * (size_t)run->head_dim;
+  const char *rest = part->v + n_common * (dtype == JK_F32 ? sizeof(float) : sizeof(uint16_t));
   for (int r = 0; r < run->n_rows; r++) {
     int end = run->n_seen[r] < part->end ? run->n_seen[r] : part->end;
     if (end > common)
-      values_of(run, rest, common, end, r, 1);
+      values_of(run, rest, common, end, r, 1, dtype);
   }
+}
+
+static void values(query_run *run, const piece *part) {
+  if (run->dtype == JK_F32)
+    values_in(run, part, JK_F32);
+  else
+    values_in(run, part, JK_BF16);
 }
 
 static void attend_block(query_run *run, int block) {
@@ -199,7 +219,8 @@ static void attend(query_run *run) {
 }
 
 static bool shares_caches(const jk_context *a, const jk_context *b) {
-  return a->n_prefix == b->n_prefix && a->prefix.k == b->prefix.k && a->prefix.v == b->prefix.v &&
+  return a->tail.dtype == b->tail.dtype && a->n_prefix == b->n_prefix &&
+         a->prefix.k == b->prefix.k && a->prefix.v == b->prefix.v &&
          a->prefix.capacity == b->prefix.capacity && a->tail.k == b->tail.k &&
          a->tail.v == b->tail.v && a->tail.capacity == b->tail.capacity;
 }
@@ -215,6 +236,7 @@ static void attention(const jk_attention_job *job, int row_begin, int row_end, i
     run.q = job->q + at;
     run.out = job->out + at;
     run.context = &job->contexts[row];
+    run.dtype = run.context->n_tail > 0 ? run.context->tail.dtype : run.context->prefix.dtype;
     run.max_keys = run.n_rows = 0;
     for (; row + run.n_rows < row_end && run.n_rows < VALUE_ROWS; run.n_rows++) {
       const jk_context *context = run.context + run.n_rows;

@@ -11,9 +11,10 @@ typedef struct shape {
   int n_heads, n_kv_heads, head_dim, n_keys;
 } shape;
 
-// Keys and values of one sequence, [n_kv_heads][n_keys][head_dim].
+// Keys and values of one sequence, [n_kv_heads][n_keys][head_dim], as they are read from a cache.
 typedef struct sequence {
   shape shape;
+  jk_dtype dtype; // of the caches
   float *k, *v;
 } sequence;
 
@@ -21,10 +22,30 @@ static size_t n_values(const shape *s) {
   return (size_t)s->n_kv_heads * (size_t)s->n_keys * (size_t)s->head_dim;
 }
 
-static sequence sequence_new(check_random *random, shape s) {
-  sequence seq = {s, malloc(n_values(&s) * sizeof(float)), malloc(n_values(&s) * sizeof(float))};
-  check_fill(random, seq.k, n_values(&s), 0.7f);
-  check_fill(random, seq.v, n_values(&s), 1.0f);
+// Ties to even; the numbers here are finite and no ties with infinity.
+static uint16_t upper_half(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  uint32_t rest = bits & 0xffff, word = bits >> 16;
+  return (uint16_t)(word + (rest > 0x8000 || (rest == 0x8000 && word % 2 == 1)));
+}
+
+static void round_upper(float *x, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    uint32_t bits = (uint32_t)upper_half(x[i]) << 16;
+    memcpy(x + i, &bits, sizeof bits);
+  }
+}
+
+static sequence sequence_new(check_random *random, shape s, jk_dtype dtype) {
+  size_t n = n_values(&s);
+  sequence seq = {s, dtype, malloc(n * sizeof(float)), malloc(n * sizeof(float))};
+  check_fill(random, seq.k, n, 0.7f);
+  check_fill(random, seq.v, n, 1.0f);
+  if (dtype == JK_BF16) {
+    round_upper(seq.k, n);
+    round_upper(seq.v, n);
+  }
   return seq;
 }
 
@@ -33,19 +54,29 @@ static void sequence_free(sequence *seq) {
   free(seq->v);
 }
 
+static void copy_as(void *dst, size_t at, const float *src, size_t n, jk_dtype dtype) {
+  for (size_t i = 0; i < n; i++) {
+    if (dtype == JK_F32)
+      ((float *)dst)[at + i] = src[i];
+    else
+      ((uint16_t *)dst)[at + i] = upper_half(src[i]);
+  }
+}
+
 // A cache that holds positions [begin, end) of a sequence, NaN in the spare positions.
 static jk_kv cut(const sequence *seq, int begin, int end, int spare) {
   const shape *s = &seq->shape;
   int capacity = end - begin + spare;
   size_t dim = (size_t)s->head_dim, n = (size_t)s->n_kv_heads * (size_t)capacity * dim;
-  jk_kv kv = {malloc((n + 1) * sizeof(float)), malloc((n + 1) * sizeof(float)), capacity, JK_F32};
-  memset(kv.k, 0xff, n * sizeof(float));
-  memset(kv.v, 0xff, n * sizeof(float));
+  size_t size = jk_dtype_size(seq->dtype);
+  jk_kv kv = {malloc((n + 1) * size), malloc((n + 1) * size), capacity, seq->dtype};
+  memset(kv.k, 0xff, n * size);
+  memset(kv.v, 0xff, n * size);
   for (int h = 0; h < s->n_kv_heads; h++) {
     size_t from = ((size_t)h * (size_t)s->n_keys + (size_t)begin) * dim;
-    size_t to = (size_t)h * (size_t)capacity * dim, bytes = (size_t)(end - begin) * dim * 4;
-    memcpy((float *)kv.k + to, seq->k + from, bytes);
-    memcpy((float *)kv.v + to, seq->v + from, bytes);
+    size_t to = (size_t)h * (size_t)capacity * dim, n_held = (size_t)(end - begin) * dim;
+    copy_as(kv.k, to, seq->k + from, n_held, seq->dtype);
+    copy_as(kv.v, to, seq->v + from, n_held, seq->dtype);
   }
   return kv;
 }
@@ -108,8 +139,8 @@ typedef struct run {
   size_t n_out;
 } run;
 
-static run run_new(check_random *random, shape s, int n_rows) {
-  run r = {.seq = sequence_new(random, s), .n_rows = n_rows};
+static run run_new(check_random *random, shape s, jk_dtype dtype, int n_rows) {
+  run r = {.seq = sequence_new(random, s, dtype), .n_rows = n_rows};
   r.n_out = (size_t)n_rows * (size_t)s.n_heads * (size_t)s.head_dim;
   r.q = malloc(r.n_out * sizeof *r.q);
   check_fill(random, r.q, r.n_out, 1.0f);
@@ -134,13 +165,13 @@ static void run_at(const run *r, jk_device *dev, int border, float *out) {
   kv_free(&tail);
 }
 
-static void test_values(jk_isa isa) {
+static void test_values(jk_isa isa, jk_dtype dtype) {
   jk_device *dev = check_open(2, isa);
   check_random random = check_seed(21);
   check_worst worst = {0};
   bool whole = true;
   for (int i = 0; i < N_SHAPES; i++) {
-    run r = run_new(&random, shapes[i], 29);
+    run r = run_new(&random, shapes[i], dtype, 29);
     check_buffer out = check_buffer_new(r.n_out, 1);
     run_at(&r, dev, shapes[i].n_keys / 3, out.x);
     size_t dim = (size_t)shapes[i].head_dim;
@@ -154,19 +185,21 @@ static void test_values(jk_isa isa) {
     check_buffer_free(&out);
     run_free(&r);
   }
-  check(whole, "attention %s: nothing written outside", jk_isa_text(isa));
-  // Observed 2.0e-5: scores reach several hundred (outliers in q and k), and their rounding to f32
+  check(whole, "attention %s %s: nothing written outside", jk_isa_text(isa),
+        check_dtype_text(dtype));
+  // Observed 2.3e-5: scores reach several hundred (outliers in q and k), and their rounding to f32
   // is in the exponent.
-  check_bound(&worst, 6e-5, "attention %s: close to f64", jk_isa_text(isa));
+  check_bound(&worst, 6e-5, "attention %s %s: close to f64", jk_isa_text(isa),
+              check_dtype_text(dtype));
   dev->close(dev);
 }
 
-static void test_invariance(jk_isa isa) {
+static void test_invariance(jk_isa isa, jk_dtype dtype) {
   jk_device *one = check_open(1, isa), *three = check_open(3, isa);
   check_random random = check_seed(22);
   bool borders = true, threads = true, alone = true;
   for (int i = 0; i < N_SHAPES; i++) {
-    run r = run_new(&random, shapes[i], 29);
+    run r = run_new(&random, shapes[i], dtype, 29);
     float *a = malloc(r.n_out * sizeof *a), *b = malloc(r.n_out * sizeof *b);
     int n = shapes[i].n_keys;
     run_at(&r, one, 0, a);
@@ -189,9 +222,12 @@ static void test_invariance(jk_isa isa) {
     free(b);
     run_free(&r);
   }
-  check(borders, "attention %s: the border of a context changes no bit", jk_isa_text(isa));
-  check(threads, "attention %s: 3 threads give the bits of 1", jk_isa_text(isa));
-  check(alone, "attention %s: rows alone give the bits of rows together", jk_isa_text(isa));
+  check(borders, "attention %s %s: the border of a context changes no bit", jk_isa_text(isa),
+        check_dtype_text(dtype));
+  check(threads, "attention %s %s: 3 threads give the bits of 1", jk_isa_text(isa),
+        check_dtype_text(dtype));
+  check(alone, "attention %s %s: rows alone give the bits of rows together", jk_isa_text(isa),
+        check_dtype_text(dtype));
   one->close(one);
   three->close(three);
 }
@@ -233,35 +269,57 @@ static void test_rope(jk_isa isa) {
   dev->close(dev);
 }
 
-static void test_kv_write(void) {
+// What is in a cache at `i`, and whether it was never written.
+static float cached(const jk_kv *kv, bool value, int i) {
+  const void *base = value ? kv->v : kv->k;
+  if (kv->dtype == JK_F32)
+    return ((const float *)base)[i];
+  uint32_t bits = (uint32_t)((const uint16_t *)base)[i] << 16;
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+static float rounded(float x, jk_dtype dtype) {
+  if (dtype == JK_BF16)
+    round_upper(&x, 1);
+  return x;
+}
+
+static void test_kv_write(jk_dtype dtype) {
   enum { HEADS = 2, DIM = 5, CAPACITY = 4 };
   jk_device *dev = check_open(1, JK_ISA_GENERIC);
-  check_buffer k0 = check_buffer_new(HEADS * CAPACITY * DIM, 0), v0 = check_buffer_new(k0.n, 0);
-  check_buffer k1 = check_buffer_new(k0.n, 0), v1 = check_buffer_new(k0.n, 0);
-  jk_kv caches[] = {{k0.x, v0.x, CAPACITY, JK_F32}, {k1.x, v1.x, CAPACITY, JK_F32}};
+  size_t n = HEADS * CAPACITY * DIM * jk_dtype_size(dtype) / sizeof(float);
+  check_buffer k0 = check_buffer_new(n, 0), v0 = check_buffer_new(n, 0);
+  check_buffer k1 = check_buffer_new(n, 0), v1 = check_buffer_new(n, 0);
+  jk_kv caches[] = {{k0.x, v0.x, CAPACITY, dtype}, {k1.x, v1.x, CAPACITY, dtype}};
   int32_t slots[] = {3, 1};
   float k[2 * HEADS * DIM], v[2 * HEADS * DIM];
-  for (int i = 0; i < 2 * HEADS * DIM; i++) {
-    k[i] = (float)i;
-    v[i] = (float)-i;
+  memset(k0.x, 0xff, n * sizeof(float));
+  memset(v0.x, 0xff, n * sizeof(float));
+  memset(k1.x, 0xff, n * sizeof(float));
+  memset(v1.x, 0xff, n * sizeof(float));
+  for (int i = 0; i < 2 * HEADS * DIM; i++) { // every sixth is a tie between two bf16
+    k[i] = (float)i + (i % 3 == 0 ? 257.0f : 0.3f);
+    v[i] = -k[i] * 1.001f;
   }
   dev->kv_write(dev, caches, slots, k, v, 2, HEADS, DIM);
   bool right = true, untouched = true;
   for (int row = 0; row < 2; row++) {
-    const float *keys = caches[row].k, *values = caches[row].v;
     for (int i = 0; i < HEADS * CAPACITY * DIM; i++) {
       int head = i / CAPACITY / DIM, slot = i / DIM % CAPACITY, d = i % DIM;
+      int from = (row * HEADS + head) * DIM + d;
+      float key = cached(&caches[row], false, i), value = cached(&caches[row], true, i);
       if (slot == slots[row])
-        right &= keys[i] == k[(row * HEADS + head) * DIM + d] &&
-                 values[i] == v[(row * HEADS + head) * DIM + d];
+        right &= key == rounded(k[from], dtype) && value == rounded(v[from], dtype);
       else
-        untouched &= isnan(keys[i]) && isnan(values[i]);
+        untouched &= isnan(key) && isnan(value);
     }
   }
-  check(right, "kv_write: rows land in their slots");
+  check(right, "kv_write %s: rows land in their slots, rounded to even", check_dtype_text(dtype));
   check(untouched && check_buffer_intact(&k0) && check_buffer_intact(&v0) &&
             check_buffer_intact(&k1) && check_buffer_intact(&v1),
-        "kv_write: nothing else is written");
+        "kv_write %s: nothing else is written", check_dtype_text(dtype));
   check_buffer_free(&k0);
   check_buffer_free(&v0);
   check_buffer_free(&k1);
@@ -271,10 +329,13 @@ static void test_kv_write(void) {
 
 int main(void) {
   for (jk_isa isa = JK_ISA_GENERIC; isa <= jk_cpu_best_isa(); isa++) {
-    test_values(isa);
-    test_invariance(isa);
+    for (jk_dtype dtype = JK_F32; dtype <= JK_BF16; dtype++) {
+      test_values(isa, dtype);
+      test_invariance(isa, dtype);
+    }
     test_rope(isa);
   }
-  test_kv_write();
+  test_kv_write(JK_F32);
+  test_kv_write(JK_BF16);
   return check_done();
 }
