@@ -467,6 +467,7 @@ bool pickle_read_tensors(const unsigned char *data, size_t n_bytes, const char *
   if (!ok) {
     free(*tensors);
     *tensors = NULL;
+    *n_tensors = 0;
   }
   return ok;
 }

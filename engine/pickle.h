@@ -24,8 +24,8 @@ typedef struct PickleTensor {
 } PickleTensor;
 
 // Reads a pickle (protocol 2) of a dictionary of tensors. On success *tensors is malloc'd, in the
-// order of the pickle; its texts point into `data`. `path` is for messages. False and one sentence
-// for anything else.
+// order of the pickle; its texts point into `data`. `path` is for messages. False, one sentence and
+// no tensors for anything else.
 bool pickle_read_tensors(const unsigned char *data, size_t n_bytes, const char *path,
                          PickleTensor **tensors, size_t *n_tensors, JanusError *error);
 

@@ -212,7 +212,7 @@ static bool has_entries(const char *path, int n) {
 
 static int n_points;
 
-static void check(bool ok, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static void check(bool ok, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   printf("%s %d - ", ok ? "ok" : "not ok", ++n_points);

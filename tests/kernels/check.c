@@ -14,7 +14,8 @@ static const uint32_t sentinel_bits = 0x7fa5a5a5u, poison_bits = 0x7fc0dead;
 
 static int n_points, n_failed;
 
-static bool point(bool ok, const char *format, va_list arguments) {
+__attribute__((format(printf, 2, 0))) static bool point(bool ok, const char *format,
+                                                        va_list arguments) {
   n_points++;
   n_failed += !ok;
   printf("%s %d - ", ok ? "ok" : "not ok", n_points);
