@@ -130,7 +130,7 @@ static void attention(jk_device *dev, float *out, const float *q, const jk_conte
   };
   double n_keys = 0.0;
   for (int i = 0; i < n_rows; i++)
-    n_keys += (double)contexts[i].n_prefix + (double)contexts[i].n_tail;
+    n_keys += jk_context_positions(&contexts[i]);
   int n_row_parts = (n_rows + QUERIES_PER_ITEM - 1) / QUERIES_PER_ITEM;
   jk_cpu_share(cpu, attention_item, &shared, n_row_parts * n_heads,
                2.0 * n_keys * (double)n_heads * (double)head_dim);

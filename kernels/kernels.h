@@ -64,15 +64,17 @@ typedef struct jk_kv {
   jk_dtype dtype; // F32, or BF16: rounded as they are written
 } jk_kv;
 
-// What one row attends to: n_prefix positions of a cache shared with other rows, then n_tail
-// positions of another (the row's own key included). Results do not depend on where the border
-// lies.
+// What one row attends to: n_root and then n_prefix positions of caches shared with other rows,
+// then n_tail positions of another (the row's own key included). A cache of 0 positions is not
+// read. Results do not depend on where the borders lie.
 typedef struct jk_context {
-  jk_kv prefix;
-  jk_kv tail;
-  int n_prefix;
-  int n_tail;
+  jk_kv root, prefix, tail; // of one dtype
+  int n_root, n_prefix, n_tail;
 } jk_context;
+
+static inline int jk_context_positions(const jk_context *context) {
+  return context->n_root + context->n_prefix + context->n_tail;
+}
 
 // How a convolution reads its input. Output sizes: SAME = h x w; UP = 2h x 2w (nearest-neighbour
 // doubling before the convolution); DOWN = h/2 x w/2 (stride 2, zero padding right and bottom
@@ -100,6 +102,7 @@ typedef struct jk_device jk_device;
 struct jk_device {
   char name[96]; // for people: "CPU (AVX-512), 2 threads"
   int n_threads;
+  void *observer; // for benches, which put functions of their own into the table
 
   // --- memory -----------------------------------------------------------------------------------
   // Zeroed memory, 64-byte aligned. `purpose` (static text) names it in messages and plans.

@@ -32,17 +32,20 @@ static piece piece_of(const query_run *run, const jk_kv *kv, int at, int begin, 
   return (piece){(const char *)kv->k + skipped, (const char *)kv->v + skipped, begin, end};
 }
 
-// Cuts the block at the border of the context. Returns the number of pieces.
-static int cut_block(piece pieces[2], const query_run *run, int block) {
+enum { CACHES = 3 }; // of a context
+
+// Cuts the block at the borders of the context. Returns the number of pieces.
+static int cut_block(piece pieces[CACHES], const query_run *run, int block) {
+  const jk_context *context = run->context;
+  const jk_kv *caches[CACHES] = {&context->root, &context->prefix, &context->tail};
+  int ends[CACHES] = {context->n_root, context->n_root + context->n_prefix, run->max_keys};
   int n = run->max_keys - block < JK_KEY_BLOCK ? run->max_keys - block : JK_KEY_BLOCK;
-  int border = run->context->n_prefix - block;
   int count = 0;
-  if (border > 0)
-    pieces[count++] = piece_of(run, &run->context->prefix, block, 0, border < n ? border : n);
-  if (border < n) {
-    int begin = border > 0 ? border : 0;
-    int at = block + begin - run->context->n_prefix;
-    pieces[count++] = piece_of(run, &run->context->tail, at, begin, n);
+  for (int i = 0, first = 0; i < CACHES; first = ends[i++]) {
+    int begin = first > block ? first - block : 0;
+    int end = ends[i] - block < n ? ends[i] - block : n;
+    if (begin < end)
+      pieces[count++] = piece_of(run, caches[i], block + begin - first, begin, end);
   }
   return count;
 }
@@ -187,7 +190,7 @@ static void values(query_run *run, const piece *part) {
 }
 
 static void attend_block(query_run *run, int block) {
-  piece pieces[2];
+  piece pieces[CACHES];
   int n_pieces = cut_block(pieces, run, block);
   for (int i = 0; i < n_pieces; i++)
     scores(run, &pieces[i]);
@@ -218,11 +221,20 @@ static void attend(query_run *run) {
   }
 }
 
+static bool is_same_cache(const jk_kv *a, const jk_kv *b) {
+  return a->k == b->k && a->v == b->v && a->capacity == b->capacity && a->dtype == b->dtype;
+}
+
 static bool shares_caches(const jk_context *a, const jk_context *b) {
-  return a->tail.dtype == b->tail.dtype && a->n_prefix == b->n_prefix &&
-         a->prefix.k == b->prefix.k && a->prefix.v == b->prefix.v &&
-         a->prefix.capacity == b->prefix.capacity && a->tail.k == b->tail.k &&
-         a->tail.v == b->tail.v && a->tail.capacity == b->tail.capacity;
+  return a->n_root == b->n_root && a->n_prefix == b->n_prefix &&
+         is_same_cache(&a->root, &b->root) && is_same_cache(&a->prefix, &b->prefix) &&
+         is_same_cache(&a->tail, &b->tail);
+}
+
+static jk_dtype dtype_of(const jk_context *context) {
+  if (context->n_tail > 0)
+    return context->tail.dtype;
+  return context->n_prefix > 0 ? context->prefix.dtype : context->root.dtype;
 }
 
 static void attention(const jk_attention_job *job, int row_begin, int row_end, int head) {
@@ -236,13 +248,13 @@ static void attention(const jk_attention_job *job, int row_begin, int row_end, i
     run.q = job->q + at;
     run.out = job->out + at;
     run.context = &job->contexts[row];
-    run.dtype = run.context->n_tail > 0 ? run.context->tail.dtype : run.context->prefix.dtype;
+    run.dtype = dtype_of(run.context);
     run.max_keys = run.n_rows = 0;
     for (; row + run.n_rows < row_end && run.n_rows < VALUE_ROWS; run.n_rows++) {
       const jk_context *context = run.context + run.n_rows;
       if (!shares_caches(run.context, context))
         break;
-      int n = context->n_prefix + context->n_tail;
+      int n = jk_context_positions(context);
       run.n_keys[run.n_rows] = n;
       run.max_keys = n > run.max_keys ? n : run.max_keys;
     }
