@@ -1,64 +1,56 @@
 // SPDX-License-Identifier: MIT
-// 3x3 convolutions on the CPU: packing, padded input rows, and how output rows are shared out.
-#include "kernels/cpu-device.h"
+// 3x3 convolutions on the CPU: padded input rows, and how output rows are shared out.
+#include "kernels/cpu-conv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ROWS_PER_ITEM = 8, ITEMS_PER_THREAD = 4, KERNEL = 3 };
+enum { MAX_ROWS_PER_ITEM = 8, ITEMS_PER_THREAD = 4, KERNEL = JK_CONV_KERNEL };
 
-static int n_padded_outputs(int n_out) {
-  int out = 0;
-  while (out < n_out)
-    out += jk_conv_block_width(n_out, out);
-  return out;
+// Input rows of more than one output row are kept when they leave half of the second-level cache to
+// the weights.
+static const size_t rows_budget_bytes = 256 * 1024;
+
+static int min_int(int a, int b) {
+  return a < b ? a : b;
 }
 
-// Floats of one padded input row. Stride 2 is the widest; a whole tile past the end can be read.
-static size_t row_floats(int width_px, int step, int n_in) {
-  return ((size_t)(width_px + JK_CONV_MAX_TILE_PX) * (size_t)step + KERNEL) * (size_t)n_in;
+static int max_int(int a, int b) {
+  return a > b ? a : b;
 }
 
-static jk_status reserve_scratch(jk_cpu_device *cpu, size_t n_floats) {
+static size_t value_bytes(const jk_cpu_device *cpu, const jk_conv *conv) {
+  return conv->format == JK_FORMAT_BF16 ? cpu->kernels.conv_value_bytes : sizeof(float);
+}
+
+// Bytes of one padded input row for n_px outputs `step` apart; a whole tile past the end can be
+// read.
+static size_t row_bytes(const jk_cpu_device *cpu, const jk_conv *conv, int n_px, int step) {
+  const size_t n_padded = (size_t)(n_px + JK_CONV_MAX_TILE_PX) * (size_t)step + KERNEL;
+  const size_t n_bytes = n_padded * (size_t)conv->n_in_even * value_bytes(cpu, conv);
+  return (n_bytes + 63) / 64 * 64;
+}
+
+static jk_status reserve_scratch(jk_cpu_device *cpu, size_t n_bytes) {
   for (int i = 0; i < cpu->base.n_threads; i++) {
     jk_cpu_thread *thread = &cpu->threads[i];
-    if (thread->n_conv_rows_floats >= n_floats)
+    if (thread->n_conv_rows_bytes >= n_bytes)
       continue;
-    float *grown = jk_aligned_alloc(n_floats * sizeof *grown);
+    void *grown = jk_aligned_alloc(n_bytes);
     if (!grown)
       return JK_NO_MEMORY;
     jk_aligned_free(thread->conv_rows);
     thread->conv_rows = grown;
-    thread->n_conv_rows_floats = n_floats;
+    thread->n_conv_rows_bytes = n_bytes;
   }
   return JK_OK;
-}
-
-// From [n_out][n_in][3][3] to blocks of [3][3][n_in][width].
-static void pack(jk_conv *conv, const jk_weight *weight) {
-  float *block = conv->packed;
-  for (int out = 0; out < conv->n_out;) {
-    int width = jk_conv_block_width(conv->n_out, out);
-    for (int o = 0; o < width && out + o < conv->n_out; o++) {
-      for (int i = 0; i < conv->n_in; i++) {
-        float taps[KERNEL * KERNEL];
-        size_t at = ((size_t)(out + o) * (size_t)conv->n_in + (size_t)i) * KERNEL * KERNEL;
-        const char *src = (const char *)weight->data + at * jk_dtype_size(weight->dtype);
-        jk_widen(taps, src, weight->dtype, KERNEL * KERNEL);
-        for (int tap = 0; tap < KERNEL * KERNEL; tap++)
-          block[((size_t)tap * (size_t)conv->n_in + (size_t)i) * (size_t)width + (size_t)o] =
-              taps[tap];
-      }
-    }
-    block += (size_t)KERNEL * KERNEL * (size_t)conv->n_in * (size_t)width;
-    out += width;
-  }
 }
 
 static void conv_free(jk_device *dev, jk_conv *conv) {
   if (!conv)
     return;
   jk_aligned_free(conv->packed);
+  jk_aligned_free(conv->folded);
   jk_aligned_free(conv->bias);
   free(conv);
 }
@@ -67,137 +59,213 @@ static bool is_dtype(jk_dtype dtype) {
   return dtype >= JK_F32 && dtype <= JK_F16;
 }
 
-static bool is_conv(const jk_weight *weight, const jk_weight *bias, int max_width_px) {
+static bool is_conv(const jk_weight *weight, const jk_weight *bias, jk_format format,
+                    int max_width_px) {
   return weight->data && bias->data && is_dtype(weight->dtype) && is_dtype(bias->dtype) &&
          weight->n_rows > 0 && weight->n_cols > 0 && weight->n_cols % (KERNEL * KERNEL) == 0 &&
          bias->n_rows == 1 && bias->n_cols == weight->n_rows && max_width_px > 0 &&
-         max_width_px <= 1 << 20;
+         max_width_px <= 1 << 20 && (format == JK_FORMAT_F32 || format == JK_FORMAT_BF16);
 }
 
 static jk_status conv_create(jk_device *dev, jk_weight weight, jk_weight bias, jk_format format,
                              int max_width_px, jk_conv **out) {
   *out = NULL;
-  if (format != JK_FORMAT_F32 || !is_conv(&weight, &bias, max_width_px))
+  if (!is_conv(&weight, &bias, format, max_width_px))
     return JK_BAD_REQUEST;
   jk_conv *conv = calloc(1, sizeof *conv);
   if (!conv)
     return JK_NO_MEMORY;
   conv->n_in = weight.n_cols / (KERNEL * KERNEL);
+  conv->n_in_even = format == JK_FORMAT_BF16 ? (conv->n_in + 1) / 2 * 2 : conv->n_in;
   conv->n_out = weight.n_rows;
   conv->max_width_px = max_width_px;
-  size_t n_padded = (size_t)n_padded_outputs(conv->n_out);
-  conv->packed = jk_aligned_alloc(n_padded * (size_t)weight.n_cols * sizeof(float));
-  conv->bias = jk_aligned_alloc(n_padded * sizeof(float));
-  size_t n_scratch = KERNEL * row_floats(max_width_px, 2, conv->n_in);
-  if (!conv->packed || !conv->bias || reserve_scratch(jk_cpu_of(dev), n_scratch) != JK_OK) {
+  conv->format = format;
+  const size_t n_rows_bytes = KERNEL * row_bytes(jk_cpu_of(dev), conv, max_width_px, 2);
+  const size_t n_scratch = n_rows_bytes > rows_budget_bytes ? n_rows_bytes : rows_budget_bytes;
+  if (!jk_conv_pack(conv, &weight, &bias) || reserve_scratch(jk_cpu_of(dev), n_scratch) != JK_OK) {
     conv_free(dev, conv);
     return JK_NO_MEMORY;
   }
-  jk_widen(conv->bias, bias.data, bias.dtype, (size_t)conv->n_out);
-  pack(conv, &weight);
   *out = conv;
   return JK_OK;
 }
 
+// The work is cut into units of an output row, for UP of the two output rows of an input row.
 typedef struct shared_conv {
   jk_cpu_device *cpu;
   const jk_conv *conv;
   float *y;
   const float *x, *residual;
-  int height, width;         // of the input
-  int out_height, out_width; // of the output
-  int rows_per_part;
+  int height, width; // of the input
+  int n_units, units_per_part, units_per_pass;
+  int n_px;    // outputs of a unit, for UP half of a row's
+  int step;    // input rows and pixels from one unit and output to the next
+  int n_slots; // input rows in the scratch
+  size_t slot_bytes;
   jk_conv_mode mode;
 } shared_conv;
 
-// Row `at` of the padded, for UP doubled, input. `at` counts from -1 (the padding above).
-static void fill_row(const shared_conv *s, float *row, int at) {
-  size_t n_in = (size_t)s->conv->n_in;
-  int scale = s->mode == JK_CONV_UP ? 2 : 1;
-  size_t width = (size_t)(s->width * scale);
-  bool pads_left = s->mode != JK_CONV_DOWN;
-  float *dst = row + (pads_left ? n_in : 0);
-  if (at < 0 || at >= s->height * scale) {
-    memset(row, 0, (width + 2) * n_in * sizeof *row);
-    return;
-  }
-  const float *src = s->x + (size_t)(at / scale) * (size_t)s->width * n_in;
-  if (pads_left)
-    memset(row, 0, n_in * sizeof *row);
-  if (scale == 1)
-    memcpy(dst, src, width * n_in * sizeof *dst);
-  for (size_t px = 0; scale == 2 && px < width; px++)
-    memcpy(dst + px * n_in, src + px / 2 * n_in, n_in * sizeof *dst);
-  memset(dst + width * n_in, 0, n_in * sizeof *dst);
+static void *slot(const shared_conv *s, int thread, int row) {
+  char *scratch = s->cpu->threads[thread].conv_rows;
+  return scratch + (size_t)((row + s->n_slots) % s->n_slots) * s->slot_bytes;
 }
 
-// A band of output rows. Input rows live in three slots by their number modulo 3, so each is built
-// once per band.
+// Pixels of a row as the kernel takes them.
+static void load_pixels(const shared_conv *s, char *dst, const float *src) {
+  const jk_conv *conv = s->conv;
+  const size_t n_in = (size_t)conv->n_in, width = (size_t)s->width;
+  if (conv->format == JK_FORMAT_F32) {
+    memcpy(dst, src, width * n_in * sizeof *src);
+    return;
+  }
+  const size_t size = s->cpu->kernels.conv_value_bytes;
+  if (conv->n_in_even == conv->n_in) {
+    s->cpu->kernels.conv_load(dst, src, width * n_in);
+    return;
+  }
+  for (size_t px = 0; px < width; px++) {
+    char *at = dst + px * (n_in + 1) * size;
+    s->cpu->kernels.conv_load(at, src + px * n_in, n_in);
+    memset(at + n_in * size, 0, size);
+  }
+}
+
+// Row `at` of the padded input. `at` counts from -1 (the padding above).
+static void fill_row(const shared_conv *s, char *row, int at) {
+  const size_t px_bytes = (size_t)s->conv->n_in_even * value_bytes(s->cpu, s->conv);
+  const size_t left = s->mode == JK_CONV_DOWN ? 0 : 1, width = (size_t)s->width;
+  if (at < 0 || at >= s->height) {
+    memset(row, 0, (left + width + 1) * px_bytes);
+    return;
+  }
+  memset(row, 0, left * px_bytes);
+  load_pixels(s, row + left * px_bytes, s->x + (size_t)at * width * (size_t)s->conv->n_in);
+  memset(row + (left + width) * px_bytes, 0, px_bytes);
+}
+
+// What all rows of block `out` have in common; y and residual are those of output pixel `px`.
+static jk_conv_row row_of(const shared_conv *s, int out, const char *packed, size_t px) {
+  const jk_conv *conv = s->conv;
+  const int width = jk_conv_block_width(conv->n_out, out);
+  const size_t at = px * (size_t)conv->n_out + (size_t)out;
+  return (jk_conv_row){
+      .y = s->y + at,
+      .residual = s->residual ? s->residual + at : NULL,
+      .packed = packed,
+      .bias = conv->bias + out,
+      .n_px = s->n_px,
+      .n_outs = min_int(conv->n_out - out, width),
+      .width = width,
+      .step = (size_t)s->step * (size_t)conv->n_in_even,
+  };
+}
+
+static void run_row(const shared_conv *s, const jk_conv_row *row) {
+  if (s->conv->format == JK_FORMAT_BF16)
+    s->cpu->kernels.conv_row_bf16(row);
+  else
+    s->cpu->kernels.conv_row(row);
+}
+
+// Block `out` of a unit's row of outputs.
+static void unit_block(const shared_conv *s, int unit, int out, const char *packed, int thread) {
+  const int first = unit * s->step - (s->mode == JK_CONV_DOWN ? 0 : 1);
+  jk_conv_row row = row_of(s, out, packed, (size_t)unit * (size_t)s->n_px);
+  row.n_rows = KERNEL;
+  row.n_values = KERNEL * s->conv->n_in_even;
+  row.stride = (size_t)s->conv->n_out;
+  for (int i = 0; i < KERNEL; i++)
+    row.rows[i] = slot(s, thread, first + i);
+  run_row(s, &row);
+}
+
+// The same of a phase of the doubled picture, which is a 2x2 convolution.
+static void unit_phase(const shared_conv *s, int unit, int out, const char *packed, int phase,
+                       int thread) {
+  const size_t px_bytes = (size_t)s->conv->n_in_even * value_bytes(s->cpu, s->conv);
+  const size_t out_row = (size_t)(2 * unit + phase / 2), out_px = (size_t)(phase % 2);
+  jk_conv_row row = row_of(s, out, packed, out_row * 2 * (size_t)s->n_px + out_px);
+  row.n_rows = 2;
+  row.n_values = 2 * s->conv->n_in_even;
+  row.stride = 2 * (size_t)s->conv->n_out;
+  for (int i = 0; i < 2; i++)
+    row.rows[i] = (char *)slot(s, thread, unit - 1 + phase / 2 + i) + out_px * px_bytes;
+  run_row(s, &row);
+}
+
+// All outputs of units [begin, end), whose input rows are there; a block's weights serve them all.
+static void run_units(const shared_conv *s, int begin, int end, int thread) {
+  const jk_conv *conv = s->conv;
+  const int n_phases = s->mode == JK_CONV_UP ? JK_CONV_PHASES : 1;
+  const size_t n_taps = s->mode == JK_CONV_UP ? 4 : KERNEL * KERNEL;
+  for (int phase = 0; phase < n_phases; phase++) {
+    const char *packed = s->mode == JK_CONV_UP ? jk_conv_phase(conv, phase) : conv->packed;
+    for (int out = 0; out < conv->n_out;) {
+      for (int unit = begin; unit < end; unit++) {
+        if (s->mode == JK_CONV_UP)
+          unit_phase(s, unit, out, packed, phase, thread);
+        else
+          unit_block(s, unit, out, packed, thread);
+      }
+      const int width = jk_conv_block_width(conv->n_out, out);
+      packed += n_taps * jk_conv_tap_bytes(conv, width);
+      out += width;
+    }
+  }
+}
+
+// A band of units. Input rows live in slots by their number, so that each is made once per band.
 static void conv_item(void *context, int item, int thread) {
   const shared_conv *s = context;
-  const jk_conv *conv = s->conv;
-  int step = s->mode == JK_CONV_DOWN ? 2 : 1;
-  int above = s->mode == JK_CONV_DOWN ? 0 : 1;
-  float *scratch = s->cpu->threads[thread].conv_rows;
-  size_t slot_floats = row_floats(s->out_width, step, conv->n_in);
-  int begin = item * s->rows_per_part;
-  int end = begin + s->rows_per_part < s->out_height ? begin + s->rows_per_part : s->out_height;
-  int n_filled = begin * step - above;
-  for (int y = begin; y < end; y++) {
-    int first = y * step - above;
-    for (; n_filled < first + KERNEL; n_filled++)
-      fill_row(s, scratch + (size_t)((n_filled + KERNEL) % KERNEL) * slot_floats, n_filled);
-    size_t at = (size_t)y * (size_t)s->out_width * (size_t)conv->n_out;
-    jk_conv_row row = {
-        .y = s->y + at,
-        .residual = s->residual ? s->residual + at : NULL,
-        .packed = conv->packed,
-        .bias = conv->bias,
-        .n_px = s->out_width,
-        .n_in = conv->n_in,
-        .n_out = conv->n_out,
-        .step = step,
-    };
-    for (int i = 0; i < KERNEL; i++)
-      row.rows[i] = scratch + (size_t)((first + i + KERNEL) % KERNEL) * slot_floats;
-    s->cpu->kernels.conv_row(&row);
+  const int above = s->mode == JK_CONV_DOWN ? 0 : 1;
+  const int begin = item * s->units_per_part;
+  const int end = begin + s->units_per_part < s->n_units ? begin + s->units_per_part : s->n_units;
+  int n_filled = begin * s->step - above;
+  for (int unit = begin; unit < end; unit += s->units_per_pass) {
+    const int last = unit + s->units_per_pass < end ? unit + s->units_per_pass : end;
+    for (; n_filled < (last - 1) * s->step - above + KERNEL; n_filled++)
+      fill_row(s, slot(s, thread, n_filled), n_filled);
+    run_units(s, unit, last, thread);
   }
+}
+
+static void cut_work(shared_conv *s) {
+  const int n_parts = ITEMS_PER_THREAD * s->cpu->base.n_threads;
+  s->units_per_part = max_int(1, min_int(s->n_units / n_parts, MAX_ROWS_PER_ITEM));
+  s->slot_bytes = row_bytes(s->cpu, s->conv, s->n_px, s->step);
+  const int n_fitting = (int)(rows_budget_bytes / s->slot_bytes);
+  s->n_slots = min_int(max_int(n_fitting, KERNEL), (s->units_per_part - 1) * s->step + KERNEL);
+  s->units_per_pass = (s->n_slots - KERNEL) / s->step + 1;
 }
 
 static void conv(jk_device *dev, float *y, const jk_conv *layer, const float *x,
                  const float *residual, int height, int width, jk_conv_mode mode) {
-  jk_cpu_device *cpu = jk_cpu_of(dev);
-  shared_conv s = {.cpu = cpu,
+  const int divisor = mode == JK_CONV_DOWN ? 2 : 1, factor = mode == JK_CONV_UP ? 2 : 1;
+  shared_conv s = {.cpu = jk_cpu_of(dev),
                    .conv = layer,
                    .y = y,
                    .x = x,
                    .residual = residual,
                    .height = height,
                    .width = width,
-                   .out_height = height,
-                   .out_width = width,
+                   .n_units = height / divisor,
+                   .n_px = width / divisor,
+                   .step = divisor,
                    .mode = mode};
-  if (mode == JK_CONV_UP) {
-    s.out_height *= 2;
-    s.out_width *= 2;
-  } else if (mode == JK_CONV_DOWN) {
-    s.out_height /= 2;
-    s.out_width /= 2;
-  }
-  if (s.out_height <= 0 || s.out_width <= 0)
+  if (s.n_units <= 0 || s.n_px <= 0)
     return;
-  if (s.out_width > layer->max_width_px) { // the padded rows would not fit
-    cpu->failure = JK_BAD_REQUEST;
+  if (s.n_px * factor > layer->max_width_px) { // the padded rows would not fit
+    s.cpu->failure = JK_BAD_REQUEST;
     return;
   }
-  s.rows_per_part = s.out_height / (ITEMS_PER_THREAD * dev->n_threads);
-  if (s.rows_per_part < 1)
-    s.rows_per_part = 1;
-  if (s.rows_per_part > MAX_ROWS_PER_ITEM)
-    s.rows_per_part = MAX_ROWS_PER_ITEM;
-  int n_items = (s.out_height + s.rows_per_part - 1) / s.rows_per_part;
-  jk_cpu_share(cpu, conv_item, &s, n_items,
-               9.0 * (double)s.out_height * (double)s.out_width * layer->n_in * layer->n_out);
+  if (mode == JK_CONV_UP && !jk_conv_fold(layer)) {
+    s.cpu->failure = JK_NO_MEMORY;
+    return;
+  }
+  cut_work(&s);
+  const double n_products = mode == JK_CONV_UP ? 16.0 : 9.0;
+  jk_cpu_share(s.cpu, conv_item, &s, (s.n_units + s.units_per_part - 1) / s.units_per_part,
+               n_products * (double)s.n_units * (double)s.n_px * layer->n_in * layer->n_out);
 }
 
 void jk_cpu_init_conv(jk_device *table) {

@@ -8,4 +8,7 @@
 // Cores this process may run on, at least 1.
 int jk_cpu_n_cores(void);
 
+// Products of bf16 pairs, beside AVX-512.
+bool jk_cpu_has_avx512_bf16(void);
+
 #endif

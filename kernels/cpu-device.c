@@ -76,14 +76,20 @@ static void cpu_close(jk_device *dev) {
   free(cpu);
 }
 
-static void choose_kernels(jk_cpu_kernels *kernels, jk_isa isa) {
+static void choose_kernels(jk_cpu_kernels *kernels, jk_isa isa, bool has_bf16) {
   jk_kernels_init_generic(kernels);
 #ifdef JK_HAVE_X86
   if (isa >= JK_ISA_AVX2)
     jk_kernels_init_avx2(kernels);
   if (isa >= JK_ISA_AVX512)
     jk_kernels_init_avx512(kernels);
+  if (isa >= JK_ISA_AVX512 && has_bf16)
+    jk_kernels_init_avx512_bf16(kernels);
 #endif
+}
+
+void jk_cpu_forget_bf16(jk_device *dev) {
+  choose_kernels(&jk_cpu_of(dev)->kernels, jk_cpu_of(dev)->isa, false);
 }
 
 static void init_table(jk_device *table) {
@@ -117,7 +123,7 @@ jk_status jk_cpu_open(int n_threads, jk_isa max_isa, jk_device **out) {
   snprintf(cpu->base.name, sizeof cpu->base.name, "CPU (%s), %d thread%s", jk_isa_text(isa),
            n_threads, n_threads == 1 ? "" : "s");
   cpu->isa = isa;
-  choose_kernels(&cpu->kernels, isa);
+  choose_kernels(&cpu->kernels, isa, jk_cpu_has_avx512_bf16());
   init_table(&cpu->base);
   cpu->group_sums = jk_aligned_alloc(sizeof(double) * 2 * JK_STAT_PARTITIONS * JK_STAT_GROUPS);
   jk_status status = cpu->group_sums ? jk_pool_open(n_threads, &cpu->pool) : JK_NO_MEMORY;

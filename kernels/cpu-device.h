@@ -11,8 +11,8 @@
 enum { JK_STAT_PARTITIONS = 64, JK_STAT_GROUPS = 256 };
 
 typedef struct jk_cpu_thread {
-  float *conv_rows; // padded input rows of a convolution
-  size_t n_conv_rows_floats;
+  void *conv_rows; // padded input rows of a convolution
+  size_t n_conv_rows_bytes;
   jk_ranked *ranked; // of a draw
   size_t n_ranked;
 } jk_cpu_thread;
@@ -32,16 +32,12 @@ struct jk_linear {
   float *bias; // [n_rows] or NULL
 };
 
-struct jk_conv {
-  int n_in, n_out;
-  int max_width_px; // of the output
-  float *packed;    // see cpu-kernels.h
-  float *bias;      // [n_out] and zeros up to the blocks
-};
-
 static inline jk_cpu_device *jk_cpu_of(jk_device *dev) {
   return (jk_cpu_device *)dev;
 }
+
+// For tests: from now on as on a machine that has AVX-512 without its products of bf16 pairs.
+void jk_cpu_forget_bf16(jk_device *dev);
 
 // Zeroed and 64-byte aligned; NULL when there is no memory. Released by jk_aligned_free().
 void *jk_aligned_alloc(size_t n_bytes);

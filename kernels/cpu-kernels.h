@@ -28,19 +28,24 @@ typedef struct jk_attention_job {
 // Keys per block of the online softmax, blocks beginning at absolute multiples of it.
 enum { JK_KEY_BLOCK = 64 };
 
-// Packed 3x3 weights: blocks of outputs, JK_CONV_BLOCK wide and the last one JK_CONV_HALF wide when
-// that is enough; inside a block [3][3][n_in][width]. Outputs that do not exist have weights of 0.
+// Packed weights of a convolution: blocks of outputs, JK_CONV_BLOCK wide and the last one
+// JK_CONV_HALF wide when that is enough. Outputs that do not exist have weights of 0. In a block
+// lie, for every row and pixel of the kernel, F32: [n_in][width]; BF16: [n_in / 2][width][2] (an
+// odd n_in has one more channel, of zeros).
 enum { JK_CONV_BLOCK = 32, JK_CONV_HALF = 16, JK_CONV_MAX_TILE_PX = 12 };
 
-// One row of a convolution's output.
+// One block of outputs of one row of pixels.
 typedef struct jk_conv_row {
-  float *y;              // [n_px][n_out]
-  const float *residual; // [n_px][n_out] or NULL; may equal y
-  const float *rows[3];  // padded input rows; readable to JK_CONV_MAX_TILE_PX pixels past the end
-  const float *packed;
-  const float *bias; // [n_out], padded with zeros to the blocks
-  int n_px, n_in, n_out;
-  int step; // input pixels from one output pixel to the next: 1 or 2
+  float *y;              // of the first pixel; the next is `stride` floats further
+  const float *residual; // likewise, or NULL; may equal y
+  // What the first pixel sees of each row of the kernel: n_values values beside each other, the
+  // next pixel `step` values further; readable to JK_CONV_MAX_TILE_PX pixels past the end.
+  const void *rows[3];
+  const void *packed; // the block
+  const float *bias;  // [width]
+  int n_px, n_rows, n_values;
+  int n_outs, width; // outputs that exist; of the block
+  size_t step, stride;
 } jk_conv_row;
 
 // The width of the block that begins at output `out`.
@@ -68,7 +73,11 @@ typedef struct jk_cpu_kernels {
   void (*linear)(const jk_linear_job *job, int row_begin, int row_end, int out_begin, int out_end);
   // Head `head` of rows [row_begin, row_end).
   void (*attention)(const jk_attention_job *job, int row_begin, int row_end, int head);
-  void (*conv_row)(const jk_conv_row *row);
+  void (*conv_row)(const jk_conv_row *row); // F32: rows are floats
+  // BF16: rows are what conv_load makes of floats, conv_value_bytes each.
+  void (*conv_row_bf16)(const jk_conv_row *row);
+  void (*conv_load)(void *dst, const float *src, size_t n);
+  size_t conv_value_bytes;
   // Sums over pixels [begin, end) into sums[group][2]: of x and of x^2.
   void (*group_sums)(const jk_group_job *job, double *sums, int begin, int end);
   void (*group_apply)(const jk_group_job *job, int begin, int end);
@@ -82,5 +91,6 @@ typedef struct jk_cpu_kernels {
 void jk_kernels_init_generic(jk_cpu_kernels *kernels);
 void jk_kernels_init_avx2(jk_cpu_kernels *kernels);
 void jk_kernels_init_avx512(jk_cpu_kernels *kernels);
+void jk_kernels_init_avx512_bf16(jk_cpu_kernels *kernels); // after that of AVX-512
 
 #endif

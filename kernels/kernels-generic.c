@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The reference in plain C: every computation of the CPU backend, on any machine.
+#include "kernels/bf16.h"
 #include "kernels/cpu-kernels.h"
 
 #include <math.h>
@@ -133,33 +134,46 @@ static void attention_generic(const jk_attention_job *job, int row_begin, int ro
   }
 }
 
-static void conv_pixel(const jk_conv_row *row, const float *packed, int px, int out, int width) {
-  float sums[JK_CONV_BLOCK] = {0};
-  size_t n_in = (size_t)row->n_in;
-  for (int ky = 0; ky < 3; ky++) {
-    const float *x = row->rows[ky] + (size_t)px * (size_t)row->step * n_in;
-    const float *w = packed + (size_t)ky * 3 * n_in * (size_t)width;
-    for (size_t i = 0; i < 3 * n_in; i++)
-      for (int o = 0; o < width; o++)
-        sums[o] += x[i] * w[i * (size_t)width + (size_t)o];
-  }
-  size_t at = (size_t)px * (size_t)row->n_out;
-  for (int o = 0; o < width && out + o < row->n_out; o++) {
-    float value = sums[o] + row->bias[out + o];
-    row->y[at + (size_t)(out + o)] =
-        row->residual ? row->residual[at + (size_t)(out + o)] + value : value;
+static void store_pixel(const jk_conv_row *row, const float *sums, int px) {
+  size_t at = (size_t)px * row->stride;
+  for (int o = 0; o < row->n_outs; o++) {
+    float value = sums[o] + row->bias[o];
+    row->y[at + (size_t)o] = row->residual ? row->residual[at + (size_t)o] + value : value;
   }
 }
 
 static void conv_row_generic(const jk_conv_row *row) {
-  const float *packed = row->packed;
-  for (int out = 0; out < row->n_out;) {
-    int width = jk_conv_block_width(row->n_out, out);
-    for (int px = 0; px < row->n_px; px++)
-      conv_pixel(row, packed, px, out, width);
-    packed += 9 * (size_t)row->n_in * (size_t)width;
-    out += width;
+  for (int px = 0; px < row->n_px; px++) {
+    float sums[JK_CONV_BLOCK] = {0};
+    const float *w = row->packed;
+    for (int ky = 0; ky < row->n_rows; ky++) {
+      const float *x = (const float *)row->rows[ky] + (size_t)px * row->step;
+      for (int i = 0; i < row->n_values; i++, w += row->width)
+        for (int o = 0; o < row->width; o++)
+          sums[o] += x[i] * w[o];
+    }
+    store_pixel(row, sums, px);
   }
+}
+
+// Here the inputs are floats that were rounded.
+static void conv_row_bf16_generic(const jk_conv_row *row) {
+  for (int px = 0; px < row->n_px; px++) {
+    float sums[JK_CONV_BLOCK] = {0};
+    const uint16_t *w = row->packed;
+    for (int ky = 0; ky < row->n_rows; ky++) {
+      const float *x = (const float *)row->rows[ky] + (size_t)px * row->step;
+      for (int i = 0; i < row->n_values; i += 2, w += 2 * row->width)
+        for (int o = 0; o < row->width; o++)
+          sums[o] += x[i] * jk_bf16_widen(w[2 * o]) + x[i + 1] * jk_bf16_widen(w[2 * o + 1]);
+    }
+    store_pixel(row, sums, px);
+  }
+}
+
+static void conv_load_generic(void *dst, const float *src, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    ((float *)dst)[i] = jk_bf16_widen(jk_bf16_round(src[i]));
 }
 
 static void group_sums_generic(const jk_group_job *job, double *sums, int begin, int end) {
@@ -231,6 +245,9 @@ void jk_kernels_init_generic(jk_cpu_kernels *kernels) {
       .linear = linear_generic,
       .attention = attention_generic,
       .conv_row = conv_row_generic,
+      .conv_row_bf16 = conv_row_bf16_generic,
+      .conv_load = conv_load_generic,
+      .conv_value_bytes = sizeof(float),
       .group_sums = group_sums_generic,
       .group_apply = group_apply_generic,
       .rms_norm = rms_norm_generic,
