@@ -306,6 +306,78 @@ const char *janus_answer_get_text(const JanusAnswer *answer, size_t *n_bytes);
 // Whether the model ended its answer itself.
 bool janus_answer_is_whole(const JanusAnswer *answer);
 
+// --- measuring ----------------------------------------------------------------------------------
+
+// Measures runs of a model beside what its device can do, both in turn: reading memory moves by a
+// third within seconds on a shared machine, so that only ratios of neighbouring moments say much.
+typedef struct JanusBench JanusBench;
+
+// What a device can do.
+typedef struct JanusBenchLimits {
+  size_t stream_bytes; // of random data, read by all threads: 1 GB where memory allows
+  double peak_flops;   // products and sums a second of the format's instruction; 0 = unknown
+} JanusBenchLimits;
+
+// `model` is borrowed. NULL and an error for want of memory.
+JanusBench *janus_bench_new(JanusModel *model, JanusError *error);
+void janus_bench_free(JanusBench *bench);
+const JanusBenchLimits *janus_bench_get_limits(const JanusBench *bench);
+// Bytes a second that the device reads now; a tenth of a second.
+double janus_bench_stream(JanusBench *bench);
+
+// Steps to be measured, of a request that is run like any other and then stopped.
+typedef struct JanusBenchPlan {
+  const JanusRequest *request; // its known tokens set the context that is measured at
+  int n_steps;                 // behind one that is not measured, in JANUS_BENCH_REPETITIONS parts
+  double patience_s;           // more steps, for at most so long, while the stream is not steady
+} JanusBenchPlan;
+
+// The stream is measured between the repetitions, and is steady when it moved by no more than this
+// during one.
+enum { JANUS_BENCH_REPETITIONS = 5 };
+#define JANUS_BENCH_STEADY 0.15
+
+// Where the time of a step goes; the sum is the step.
+typedef struct JanusBenchParts {
+  double linear_s, attention_s, other_s;
+} JanusBenchParts;
+
+typedef struct JanusBenchResult {
+  int n_rows;    // of a step
+  int n_steps;   // measured and counted
+  int n_context; // positions that a row attends to, in the middle of the steps
+  double step_s, step_min_s, step_max_s;        // median, and the extremes
+  size_t bytes;                                 // that a step must move, see below
+  double fraction, fraction_min, fraction_max;  // bytes / (step_s * stream), over repetitions
+  double flops;                                 // products and sums of a step
+  double peak_share;                            // flops / (step_s * peak_flops)
+  double stream;                                // bytes a second, the median beside the steps
+  double spread;                                // of the stream: (most - least) / most
+  JanusBenchParts parts;                        // of steps behind those measured
+  double look_s, prefill_s;                     // before them
+  int n_prefilled;                              // prompt positions that were computed
+  double prefill_share;                         // of peak_flops
+  size_t weights_bytes, kv_bytes, kv_new_bytes; // whose sum is `bytes`
+} JanusBenchResult;
+
+// Runs the request. Bytes are the layers' as they are stored, scales and biases included, once for
+// every pass; keys and values that the rows attend to, what prompts share once; and the new ones.
+// `tokens` [n_samples][n_image_tokens] receives what the run knows at its end, known tokens
+// included, and *n_tokens their number per sample; NULL is allowed. The caller's thread. False when
+// the run fails, and with REQUEST when a picture has not so many steps.
+bool janus_bench_decode(JanusBench *bench, const JanusBenchPlan *plan, JanusBenchResult *result,
+                        int32_t *tokens, int *n_tokens, JanusError *error);
+
+// Seconds of the median of three; negative where the time was not measured.
+typedef struct JanusBenchPhases {
+  double vq_decode_s; // tokens to pixels
+  double vq_encode_s; // pixels to tokens
+  double siglip_s;    // pixels to aligned features
+} JanusBenchPhases;
+
+bool janus_bench_phases(JanusBench *bench, bool has_encoders, JanusBenchPhases *phases,
+                        JanusError *error);
+
 // --- trace --------------------------------------------------------------------------------------
 
 // Runs the prompt and then the forced tokens (fed, not drawn; the last is not fed) and writes every

@@ -16,6 +16,7 @@ int cli_info(int argc, char **argv);
 int cli_suggest(int argc, char **argv);
 int cli_replay(int argc, char **argv);
 int cli_trace(int argc, char **argv);
+int cli_bench(int argc, char **argv);
 // info's other half: what a saved picture carries.
 int cli_info_picture(const CliCommon *common, const char *path);
 
