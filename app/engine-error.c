@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The one place where the engine's errors become GErrors.
 #include "app/job.h"
+#include "app/recipe.h"
 
 G_DEFINE_QUARK(limner - engine - error - quark, limner_engine_error)
 
@@ -9,7 +10,7 @@ void limner_propagate_engine_error(GError **error, const JanusError *engine_erro
     g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "stopped");
     return;
   }
-  g_autofree char *message = g_utf8_make_valid(engine_error->message, -1);
+  g_autofree char *message = limner_recipe_dup_harmless(engine_error->message, FALSE);
   g_set_error_literal(error, LIMNER_ENGINE_ERROR, (int)engine_error->code,
                       *message ? message : "the engine failed without saying why");
 }

@@ -2,6 +2,8 @@
 // Picking prompts, telling known words from others, and what a prompts.json must look like.
 #include "app/prompts.h"
 
+#include "app/recipe.h"
+
 #include <glib/gstdio.h>
 #include <jansson.h>
 #include <string.h>
@@ -88,8 +90,6 @@ static char *dup_found(const json_t *value) {
 static void complain(LimnerPrompts *self, const char *where, const char *expected,
                      const json_t *value) {
   g_autofree char *found = dup_found(value);
-  for (char *c = found; *c; c++)
-    *c = g_ascii_iscntrl(*c) ? ' ' : *c; // one line
   if (!self->problem)
     self->problem = g_strdup_printf("%s: expected %s, found %s", where, expected, found);
 }
@@ -226,8 +226,9 @@ LimnerPrompts *limner_prompts_load(const char *folder) {
   if (bytes)
     parse_file(self, bytes, n_bytes);
   if (self->problem) {
-    g_autofree char *problem = self->problem;
-    self->problem = g_strdup_printf("%s: %s", path, problem);
+    g_autofree char *problem = g_strdup_printf("%s: %s", path, self->problem);
+    g_free(self->problem);
+    self->problem = limner_recipe_dup_harmless(problem, FALSE); // it cites the file
     clear_contents(self);
   }
   use_general(self, LIMNER_PROMPT_PAINT, general_prompts, G_N_ELEMENTS(general_prompts));

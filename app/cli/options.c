@@ -2,6 +2,8 @@
 // Parsing by the table, the help made of it, and the one line that says what is wrong.
 #include "app/cli/options.h"
 
+#include "app/recipe.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,10 +14,7 @@ int cli_fail(int status, const char *format, ...) {
   va_start(args, format);
   g_autofree char *raw = g_strdup_vprintf(format, args);
   va_end(args);
-  g_autofree char *line = g_utf8_make_valid(raw, -1);
-  for (char *c = line; *c; c++)
-    if ((guchar)*c < ' ' || *c == 0x7f)
-      *c = ' ';
+  g_autofree char *line = limner_recipe_dup_harmless(raw, FALSE);
   fprintf(stderr, "limner-cli: %s\n", line);
   return status;
 }

@@ -75,7 +75,9 @@ static void expect_problem(const char *json, gssize n_bytes, const char *part) {
   g_test_message("%s", problem);
   g_assert_nonnull(strstr(problem, "/prompts.json: "));
   g_assert_nonnull(strstr(problem, part));
-  g_assert_null(strchr(problem, '\n'));
+  g_assert_true(g_utf8_validate(problem, -1, NULL));
+  g_assert_null(strpbrk(problem, "\n\x1b"));
+  g_assert_null(strstr(problem, "\xc2\x9b"));
   expect_general(prompts);
 }
 
@@ -94,6 +96,11 @@ static void test_malformed(void) {
   expect_problem("{\"words\": [], \"words\": []}", -1, "duplicate");
   expect_problem("{\"about\": \"\xff\"}", -1, "byte 0xff");
   expect_problem("{\"about\": \"a\\u0000b\"}", -1, "expected JSON");
+  expect_problem("{\x1b[2J", -1, "expected JSON");
+  expect_problem("{\"about\": \"\xc2\x9b"
+                 "31m\"}",
+                 -1, "about: expected a line");
+  expect_problem("[\"\xe2\x82", -1, "expected JSON");
 }
 
 static void test_huge(void) {

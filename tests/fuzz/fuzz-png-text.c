@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Any bytes as a PNG file's chunks and their texts as recipes: what can be read is told and read
-// again the same. The sums of the chunks are put right first, or hardly any would be looked at.
+// again the same, and the library takes the file for a picture of ours or leaves it. The sums of
+// the chunks are put right first, or hardly any would be looked at.
+#include "app/library-files.h"
 #include "app/png-text.h"
 #include "app/recipe.h"
 #include "tests/fuzz/fuzz.h"
@@ -51,6 +53,16 @@ static void parse(const char *json) {
     abort();
 }
 
+static void take_in(GBytes *file) {
+  LimnerEntryFacts facts;
+  fuzz_write("x.png", g_bytes_get_data(file, NULL), g_bytes_get_size(file));
+  if (!library_file_read(fuzz_path("x.png"), &facts, NULL))
+    return;
+  if (!facts.sha256 || !facts.prompt || !facts.model || facts.width_px < 1 || facts.height_px < 1)
+    abort();
+  library_facts_clear(&facts);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes) {
   guint8 *bytes = g_malloc(HEAD_BYTES + n_bytes);
   memcpy(bytes, head, HEAD_BYTES);
@@ -63,6 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes) {
     abort();
   if (json)
     parse(json);
+  if (json)
+    take_in(file);
   g_autofree char *harmless = limner_recipe_dup_harmless(parameters ? parameters : "", TRUE);
   if (!g_utf8_validate(harmless, -1, NULL) || strpbrk(harmless, "\x1b\r\b\x7f"))
     abort();
