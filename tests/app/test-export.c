@@ -8,7 +8,10 @@
 #include "tests/app/support.h"
 
 #include <gdk-pixbuf/gdk-pixbuf.h>
+#include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { SIZE_PX = 48 };
 #define SHA256 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -146,6 +149,51 @@ static void test_webp(void) {
   g_test_skip("the WebP loader here does not save");
 }
 
+static void assert_refused(LimnerPicture *picture, const char *path,
+                           const LimnerExportOptions *options, const char *word) {
+  g_autoptr(GError) error = NULL;
+  g_assert_false(limner_picture_export(picture, path, options, &error));
+  g_test_message("%s", error->message);
+  g_assert_nonnull(strstr(error->message, path));
+  g_assert_nonnull(strstr(error->message, word));
+  g_assert_null(strchr(error->message, '\n'));
+}
+
+// A limit on the size of files stands for a disk that is full: the file that was there stays.
+static void assert_refused_when_full(LimnerPicture *picture, const char *path,
+                                     const LimnerExportOptions *options) {
+  struct rlimit before;
+  getrlimit(RLIMIT_FSIZE, &before);
+  signal(SIGXFSZ, SIG_IGN);
+  const struct rlimit tight = {100, before.rlim_max};
+  g_assert_true(g_file_set_contents(path, "old", 3, NULL));
+  setrlimit(RLIMIT_FSIZE, &tight);
+  assert_refused(picture, path, options, "cannot be written");
+  setrlimit(RLIMIT_FSIZE, &before);
+  g_autofree char *kept = NULL;
+  g_assert_true(g_file_get_contents(path, &kept, NULL, NULL));
+  g_assert_cmpstr(kept, ==, "old");
+}
+
+static void test_refused(void) {
+  g_autoptr(LimnerPicture) picture = new_picture("a red house", NULL);
+  for (int i = 0; i < 4; i++) {
+    const LimnerExportOptions options = {.format = (LimnerFormat)(i % 3), .without_metadata = i};
+    if (!limner_format_can_save(options.format))
+      continue;
+    char *folder = make_folder();
+    g_autofree char *missing = g_build_filename(folder, "none", "a", NULL);
+    g_autofree char *taken = g_build_filename(folder, "taken", NULL);
+    g_autofree char *file = g_build_filename(folder, "a", NULL);
+    g_assert_cmpint(g_mkdir(taken, 0700), ==, 0);
+    assert_refused(picture, missing, &options, "No such file");
+    assert_refused(picture, taken, &options, "folder");
+    assert_refused_when_full(picture, file, &options);
+    g_assert_cmpuint(count_entries(folder), ==, 2); // nothing half written
+    remove_folder(folder);
+  }
+}
+
 static void test_names(void) {
   LimnerFormat format = LIMNER_FORMAT_PNG;
   g_assert_true(limner_format_from_name("a.b.JPEG", &format) && format == LIMNER_FORMAT_JPEG);
@@ -163,6 +211,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/export/without-metadata", test_without_metadata);
   g_test_add_func("/export/jpeg", test_jpeg);
   g_test_add_func("/export/webp", test_webp);
+  g_test_add_func("/export/refused", test_refused);
   g_test_add_func("/export/names", test_names);
   return g_test_run();
 }

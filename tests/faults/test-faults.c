@@ -3,12 +3,12 @@
 // fails, or all from the nth on, for many n. Every run ends well or with one sentence, gives back
 // all that it took, and the next run paints the same. The linker puts the functions below in the
 // place of libc's (--wrap), for our own code alone.
-#include "engine/engine.h"
+#include "tests/engine/parity.h"
+#include "tests/engine/weight-files.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,9 +133,9 @@ static bool stop_after_some(const JanusProgress *progress, void *user_data) {
   return progress->phase != JANUS_PHASE_DECODE || progress->n_done < N_TOKENS;
 }
 
-typedef enum Kind { PICTURE, EDIT, ANSWER, N_KINDS } Kind;
+typedef enum Kind { PICTURE, EDIT, ANSWER, TORCH, N_KINDS } Kind;
 
-static const char *const kind_names[N_KINDS] = {"a picture", "an edit", "an answer"};
+static const char *const kind_names[N_KINDS] = {"a picture", "an edit", "an answer", "a .bin file"};
 static const uint8_t grey[4 * 4 * 3] = {128};
 static const JanusImage image = {.rgb = grey, .width_px = 4, .height_px = 4};
 
@@ -152,8 +152,8 @@ static bool describe(JanusModel *model, int32_t *tokens, JanusError *error) {
   return ok;
 }
 
-static bool paint(JanusModel *model, bool is_edit, int32_t *tokens, uint8_t *rgb,
-                  JanusError *error) {
+static bool paint_some(JanusModel *model, bool is_edit, int32_t *tokens, uint8_t *rgb,
+                       JanusError *error) {
   const JanusRequest request = {.prompt = "a red house",
                                 .image = is_edit ? &image : NULL,
                                 .n_samples = 2,
@@ -186,7 +186,7 @@ static bool run(const char *folder, Kind kind, int32_t *tokens, JanusError *erro
       .folder = folder, .device = "cpu", .weights = JANUS_WEIGHTS_F32, .n_threads = 2};
   JanusModel *model = janus_model_open(&options, error);
   const bool ok = model && (kind == ANSWER ? describe(model, tokens, error)
-                                           : paint(model, kind == EDIT, tokens, rgb, error));
+                                           : paint_some(model, kind == EDIT, tokens, rgb, error));
   janus_model_free(model);
   return ok;
 }
@@ -208,18 +208,6 @@ static bool has_entries(const char *path, int n) {
   for (int i = 0; i < 200 && count_entries(path) != n; i++)
     nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
   return count_entries(path) == n;
-}
-
-static int n_points;
-
-__attribute__((format(printf, 2, 3))) static void check(bool ok, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  printf("%s %d - ", ok ? "ok" : "not ok", ++n_points);
-  vprintf(format, arguments);
-  printf("\n");
-  va_end(arguments);
-  fflush(stdout);
 }
 
 typedef struct Tally {
@@ -267,7 +255,7 @@ static void test_faults(const char *folder, Kind kind) {
   for (long at = n_calls - N_STEPS / 2; at <= n_calls; at++)
     fail_once(folder, kind, at, false, &tally);
   check(tally.n_errors * 10 >= tally.n_runs * 9, "%s: %d of %d runs end with an error", what,
-        tally.n_errors, tally.n_runs); // observed: all
+        tally.n_errors, tally.n_runs); // observed: 97 %
   check(tally.n_silent == 0, "%s: %d errors say nothing", what, tally.n_silent);
   check(tally.n_lost == 0, "%s: %d runs keep memory", what, tally.n_lost);
   check(tally.n_threads == 0, "%s: %d runs keep threads", what, tally.n_threads);
@@ -276,10 +264,32 @@ static void test_faults(const char *folder, Kind kind) {
   check(ok && memcmp(before, after, sizeof before) == 0, "%s: the same afterwards", what);
 }
 
+// The checkpoint with its weights as PyTorch writes them.
+static TestFolder write_torch_folder(const char *from) {
+  static const char *const names[] = {"config.json", "preprocessor_config.json",
+                                      "processor_config.json", "tokenizer.json"};
+  TestFolder folder = test_folder_new();
+  TensorList list = {0};
+  TensorSet *set = tensors_open_folder(from, NULL);
+  for (size_t i = 0; set && i < tensors_count(set); i++)
+    add_to_list(&list, tensors_get(set, i)->name, tensors_get(set, i));
+  write_torch(&folder, "pytorch_model.bin", list.tensors, list.n);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    copy_file(&folder, names[i], parity_path("tiny-f32/%s", names[i]));
+  free_list(&list);
+  tensors_free(set);
+  return folder;
+}
+
 int main(int argc, char **argv) {
+  char folder[1024];
   alarm(DEADLINE_S); // a lock that is never released
+  set_parity_folder(argc, argv);
+  snprintf(folder, sizeof folder, "%s", parity_path("tiny-f32"));
+  TestFolder torch = write_torch_folder(folder);
+  faults.n_taken = 0;
   for (Kind kind = PICTURE; kind < N_KINDS; kind++)
-    test_faults(argc > 1 ? argv[1] : ".", kind);
-  printf("1..%d\n", n_points);
-  return 0;
+    test_faults(kind == TORCH ? torch.path : folder, kind);
+  test_folder_free(&torch);
+  return finish();
 }
