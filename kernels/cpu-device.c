@@ -73,6 +73,7 @@ static void cpu_close(jk_device *dev) {
     jk_aligned_free(cpu->threads[i].ranked);
   }
   jk_aligned_free(cpu->group_sums);
+  jk_aligned_free(cpu->inputs);
   free(cpu);
 }
 
@@ -100,6 +101,7 @@ static void init_table(jk_device *table) {
   table->copy = cpu_copy_in;
   table->sync = cpu_sync;
   table->close = cpu_close;
+  jk_cpu_init_attention(table);
   jk_cpu_init_linear(table);
   jk_cpu_init_conv(table);
   jk_cpu_init_limits(table);

@@ -22,14 +22,20 @@ typedef struct jk_cpu_device {
   jk_cpu_kernels kernels;
   jk_isa isa; // that the kernels are of
   jk_pool *pool;
-  jk_status failure;  // the first of an operation that cannot report one, for sync()
+  jk_status failure; // the first of an operation that cannot report one, for sync()
+  void *inputs;      // of a packed linear layer
+  size_t n_inputs_bytes;
   double *group_sums; // [JK_STAT_PARTITIONS][JK_STAT_GROUPS][2]
   jk_cpu_thread threads[];
 } jk_cpu_device;
 
 struct jk_linear {
-  jk_weight weight;
-  float *bias; // [n_rows] or NULL
+  jk_format format;
+  int n_out, n_in;
+  jk_weight weight;   // F32: where it lies
+  const void *packed; // the other formats
+  void *owned;        // the same when it was packed here
+  float *bias;        // [n_out] or NULL
 };
 
 static inline jk_cpu_device *jk_cpu_of(jk_device *dev) {
@@ -47,7 +53,12 @@ void jk_aligned_free(void *p);
 // multiplications) does not repay the waking of a thread.
 void jk_cpu_share(jk_cpu_device *dev, jk_pool_fn fn, void *context, int n_items, double work);
 
+// y = x W^T + b of a layer in a packed format.
+void jk_cpu_linear_packed(jk_cpu_device *dev, float *y, const jk_linear *layer, const float *x,
+                          int n_rows, bool accumulate);
+
 // Fill their part of the table.
+void jk_cpu_init_attention(jk_device *table);
 void jk_cpu_init_linear(jk_device *table);
 void jk_cpu_init_conv(jk_device *table);
 void jk_cpu_init_limits(jk_device *table);

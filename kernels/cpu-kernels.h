@@ -4,7 +4,7 @@
 #ifndef JK_CPU_KERNELS_H
 #define JK_CPU_KERNELS_H
 
-#include "kernels/kernels.h"
+#include "kernels/packed.h"
 
 // Rows of a linear layer: y[r][o] = bias[o] + sum_k x[r][k] w[o][k], added to y[r][o] when asked.
 typedef struct jk_linear_job {
@@ -17,6 +17,32 @@ typedef struct jk_linear_job {
   bool accumulate;
 } jk_linear_job;
 
+// Rows of a packed layer are taken in parts, at most JK_PART_ROWS each. The inputs of a part are
+// [n_groups][n_rows][columns of a group], columns past n_in being zeros: BF16: groups of
+// JK_BF16_GROUP columns, what round_inputs makes of floats; Q8 and Q4: groups of JK_GROUP integers,
+// each group with a scale.
+enum { JK_PART_ROWS = 48, JK_BF16_GROUP = 128 };
+
+typedef struct jk_input_scale {
+  float scale;    // an input is its integer times this
+  int32_t offset; // -JK_Q8_ZERO times the sum of the group's integers
+} jk_input_scale;
+
+// Inputs are quantised so that the largest of a group becomes 127. Where it is smaller than the
+// least, all are zeros; where one is no finite number, the scale is no number.
+#define JK_LARGEST_INPUT 127.0f
+#define JK_LEAST_INPUT 0x1p-100f
+
+typedef struct jk_packed_job {
+  float *y;                     // [n_rows][n_out]
+  const void *inputs;           // 64-byte aligned
+  const jk_input_scale *scales; // [n_groups][n_rows]
+  const void *packed;
+  const float *bias; // [n_out] or NULL
+  int n_rows, n_in, n_out;
+  bool accumulate;
+} jk_packed_job;
+
 // One operation of attention; see jk_device.attention.
 typedef struct jk_attention_job {
   float *out;
@@ -27,6 +53,10 @@ typedef struct jk_attention_job {
 
 // Keys per block of the online softmax, blocks beginning at absolute multiples of it.
 enum { JK_KEY_BLOCK = 64 };
+
+// What attention_pairs takes: head_dim a multiple of JK_PAIRS_DIM and at most JK_PAIRS_MAX_DIM. It
+// is at its best with JK_PAIRS_MAX_ROWS rows.
+enum { JK_PAIRS_DIM = 32, JK_PAIRS_MAX_DIM = 512, JK_PAIRS_MAX_ROWS = 48 };
 
 // Packed weights of a convolution: blocks of outputs, JK_CONV_BLOCK wide and the last one
 // JK_CONV_HALF wide when that is enough. Outputs that do not exist have weights of 0. In a block
@@ -71,8 +101,20 @@ typedef struct jk_group_job {
 typedef struct jk_cpu_kernels {
   // Outputs [out_begin, out_end) of rows [row_begin, row_end).
   void (*linear)(const jk_linear_job *job, int row_begin, int row_end, int out_begin, int out_end);
+  // Blocks [block_begin, block_end) of the outputs of a part's rows. BF16: sums over the columns in
+  // order. Q8 and Q4: the same bits with every instruction set: sum = fma(dot, weight scale * input
+  // scale, sum) over the groups in order, dot being a group's exact sum.
+  void (*linear_bf16)(const jk_packed_job *job, int block_begin, int block_end);
+  void (*linear_q8)(const jk_packed_job *job, int block_begin, int block_end);
+  void (*linear_q4)(const jk_packed_job *job, int block_begin, int block_end);
+  // n floats of one group of a row's inputs to dst, rounded, and zeros after them.
+  void (*round_inputs)(void *dst, const float *x, int n);
+  size_t rounded_bytes; // of one of those
+  void (*quantise_inputs)(int8_t *dst, jk_input_scale *scale, const float *x, int n);
   // Head `head` of rows [row_begin, row_end).
   void (*attention)(const jk_attention_job *job, int row_begin, int row_end, int head);
+  // The same over bf16 caches, or NULL.
+  void (*attention_pairs)(const jk_attention_job *job, int row_begin, int row_end, int head);
   void (*conv_row)(const jk_conv_row *row); // F32: rows are floats
   // BF16: rows are what conv_load makes of floats, conv_value_bytes each.
   void (*conv_row_bf16)(const jk_conv_row *row);

@@ -1,39 +1,82 @@
 // SPDX-License-Identifier: MIT
-// Linear layers and attention on the CPU: how the work is shared out.
+// Linear layers on the CPU: how the work is shared out.
 #include "kernels/cpu-device.h"
 
 #include <stdlib.h>
 
 // Rows per item, few enough that their inputs stay in the second-level cache.
-enum { ROWS_PER_ITEM = 48, QUERIES_PER_ITEM = 24, OUT_GRAIN = 8, ITEMS_PER_THREAD = 3 };
+enum { ROWS_PER_ITEM = 48, OUT_GRAIN = 8, ITEMS_PER_THREAD = 3 };
 
 static bool is_weight(const jk_weight *weight) {
   return weight->data && weight->n_rows > 0 && weight->n_cols > 0 && weight->dtype >= JK_F32 &&
          weight->dtype <= JK_F16;
 }
 
-size_t jk_packed_bytes(jk_format format, int n_out, int n_in) {
-  return 0;
+static bool is_bias(const jk_weight *bias, int n_out) {
+  return !bias->data || (is_weight(bias) && bias->n_rows == 1 && bias->n_cols == n_out);
+}
+
+static void linear_free(jk_device *dev, jk_linear *linear) {
+  if (!linear)
+    return;
+  jk_aligned_free(linear->bias);
+  jk_aligned_free(linear->owned);
+  free(linear);
+}
+
+// A layer that has its bias and no weights yet.
+static jk_status linear_new(int n_out, int n_in, jk_weight bias, jk_format format,
+                            jk_linear **out) {
+  jk_linear *linear = calloc(1, sizeof *linear);
+  if (!linear)
+    return JK_NO_MEMORY;
+  *linear = (jk_linear){.format = format, .n_out = n_out, .n_in = n_in};
+  if (bias.data) {
+    linear->bias = jk_aligned_alloc((size_t)n_out * sizeof(float));
+    if (!linear->bias) {
+      free(linear);
+      return JK_NO_MEMORY;
+    }
+    jk_widen(linear->bias, bias.data, bias.dtype, (size_t)n_out);
+  }
+  *out = linear;
+  return JK_OK;
+}
+
+typedef struct packing {
+  jk_linear *linear;
+  const jk_weight *weight;
+} packing;
+
+static void pack_item(void *context, int item, int thread) {
+  packing *p = context;
+  const size_t n_bytes = jk_block_bytes(p->linear->format, p->linear->n_in);
+  jk_pack_block((char *)p->linear->owned + (size_t)item * n_bytes, p->weight, p->linear->format,
+                item);
 }
 
 static jk_status linear_create(jk_device *dev, jk_weight weight, jk_weight bias, jk_format format,
                                jk_linear **out) {
   *out = NULL;
-  bool has_bias = bias.data != NULL;
-  if (format != JK_FORMAT_F32 || !is_weight(&weight) ||
-      (has_bias && (!is_weight(&bias) || bias.n_rows != 1 || bias.n_cols != weight.n_rows)))
+  if (format < JK_FORMAT_F32 || format > JK_FORMAT_Q4 || !is_weight(&weight) ||
+      !is_bias(&bias, weight.n_rows))
     return JK_BAD_REQUEST;
-  jk_linear *linear = calloc(1, sizeof *linear);
-  if (!linear)
-    return JK_NO_MEMORY;
-  linear->weight = weight;
-  if (has_bias) {
-    linear->bias = jk_aligned_alloc((size_t)weight.n_rows * sizeof(float));
-    if (!linear->bias) {
-      free(linear);
+  jk_linear *linear = NULL;
+  jk_status status = linear_new(weight.n_rows, weight.n_cols, bias, format, &linear);
+  if (status != JK_OK)
+    return status;
+  if (format == JK_FORMAT_F32) {
+    linear->weight = weight;
+  } else {
+    linear->owned = jk_aligned_alloc(jk_packed_bytes(format, weight.n_rows, weight.n_cols));
+    linear->packed = linear->owned;
+    if (!linear->owned) {
+      linear_free(dev, linear);
       return JK_NO_MEMORY;
     }
-    jk_widen(linear->bias, bias.data, bias.dtype, (size_t)bias.n_cols);
+    packing p = {linear, &weight};
+    jk_cpu_share(jk_cpu_of(dev), pack_item, &p, jk_n_blocks(weight.n_rows),
+                 (double)weight.n_rows * (double)weight.n_cols);
   }
   *out = linear;
   return JK_OK;
@@ -42,26 +85,27 @@ static jk_status linear_create(jk_device *dev, jk_weight weight, jk_weight bias,
 static jk_status linear_open(jk_device *dev, const void *packed, int n_out, int n_in,
                              jk_weight bias, jk_format format, jk_linear **out) {
   *out = NULL;
-  return JK_BAD_REQUEST;
+  if (!packed || (uintptr_t)packed % 64 != 0 || jk_packed_bytes(format, n_out, n_in) == 0 ||
+      !is_bias(&bias, n_out))
+    return JK_BAD_REQUEST;
+  jk_status status = linear_new(n_out, n_in, bias, format, out);
+  if (status == JK_OK)
+    (*out)->packed = packed;
+  return status;
 }
 
 static const void *linear_packed(const jk_linear *linear) {
-  return NULL;
-}
-
-static void linear_free(jk_device *dev, jk_linear *linear) {
-  if (!linear)
-    return;
-  jk_aligned_free(linear->bias);
-  free(linear);
+  return linear->packed;
 }
 
 static size_t linear_bytes(const jk_linear *linear) {
   if (!linear)
     return 0;
-  const jk_weight *w = &linear->weight;
-  return (size_t)w->n_rows * (size_t)w->n_cols * jk_dtype_size(w->dtype) +
-         (linear->bias ? (size_t)w->n_rows * sizeof(float) : 0);
+  const size_t n_weights = (size_t)linear->n_out * (size_t)linear->n_in;
+  return (linear->format == JK_FORMAT_F32
+              ? n_weights * jk_dtype_size(linear->weight.dtype)
+              : jk_packed_bytes(linear->format, linear->n_out, linear->n_in)) +
+         (linear->bias ? (size_t)linear->n_out * sizeof(float) : 0);
 }
 
 static int min_int(int a, int b) {
@@ -89,6 +133,10 @@ static void linear(jk_device *dev, float *y, const jk_linear *layer, const float
   if (n_rows <= 0)
     return;
   jk_cpu_device *cpu = jk_cpu_of(dev);
+  if (layer->format != JK_FORMAT_F32) {
+    jk_cpu_linear_packed(cpu, y, layer, x, n_rows, accumulate);
+    return;
+  }
   const jk_weight *w = &layer->weight;
   shared_linear shared = {
       .kernels = &cpu->kernels,
@@ -104,38 +152,6 @@ static void linear(jk_device *dev, float *y, const jk_linear *layer, const float
                (double)n_rows * (double)w->n_rows * (double)w->n_cols);
 }
 
-typedef struct shared_attention {
-  const jk_cpu_kernels *kernels;
-  jk_attention_job job;
-  int rows_per_part;
-} shared_attention;
-
-static void attention_item(void *context, int item, int thread) {
-  shared_attention *shared = context;
-  int head = item % shared->job.n_heads;
-  int row = item / shared->job.n_heads * shared->rows_per_part;
-  int end = min_int(row + shared->rows_per_part, shared->job.n_rows);
-  shared->kernels->attention(&shared->job, row, end, head);
-}
-
-static void attention(jk_device *dev, float *out, const float *q, const jk_context *contexts,
-                      int n_rows, int n_heads, int n_kv_heads, int head_dim) {
-  if (n_rows <= 0)
-    return;
-  jk_cpu_device *cpu = jk_cpu_of(dev);
-  shared_attention shared = {
-      .kernels = &cpu->kernels,
-      .job = {out, q, contexts, n_rows, n_heads, n_kv_heads, head_dim},
-      .rows_per_part = QUERIES_PER_ITEM,
-  };
-  double n_keys = 0.0;
-  for (int i = 0; i < n_rows; i++)
-    n_keys += jk_context_positions(&contexts[i]);
-  int n_row_parts = (n_rows + QUERIES_PER_ITEM - 1) / QUERIES_PER_ITEM;
-  jk_cpu_share(cpu, attention_item, &shared, n_row_parts * n_heads,
-               2.0 * n_keys * (double)n_heads * (double)head_dim);
-}
-
 void jk_cpu_init_linear(jk_device *table) {
   table->linear_create = linear_create;
   table->linear_open = linear_open;
@@ -143,5 +159,4 @@ void jk_cpu_init_linear(jk_device *table) {
   table->linear_free = linear_free;
   table->linear_bytes = linear_bytes;
   table->linear = linear;
-  table->attention = attention;
 }

@@ -51,6 +51,111 @@ static void linear_generic(const jk_linear_job *job, int row_begin, int row_end,
       linear_tile(job, row, row_end - row < ROW_TILE ? row_end - row : ROW_TILE, out);
 }
 
+static void store_block(const jk_packed_job *job, const float *sums, int row, int block) {
+  const int out = block * JK_BLOCK_OUTS;
+  float *y = job->y + (size_t)row * (size_t)job->n_out + out;
+  for (int o = 0; o < JK_BLOCK_OUTS && out + o < job->n_out; o++) {
+    const float value = sums[o] + (job->bias ? job->bias[out + o] : 0.0f);
+    y[o] = job->accumulate ? y[o] + value : value;
+  }
+}
+
+// Here the inputs are floats that were rounded.
+static void linear_bf16_generic(const jk_packed_job *job, int block_begin, int block_end) {
+  const size_t n_words = jk_block_bytes(JK_FORMAT_BF16, job->n_in) / sizeof(uint16_t);
+  for (int block = block_begin; block < block_end; block++) {
+    for (int row = 0; row < job->n_rows; row++) {
+      float sums[JK_BLOCK_OUTS] = {0};
+      const uint16_t *w = (const uint16_t *)job->packed + (size_t)block * n_words;
+      for (int i = 0; i < job->n_in; i += 2, w += 2 * JK_BLOCK_OUTS) {
+        const size_t group = (size_t)(i / JK_BF16_GROUP) * (size_t)job->n_rows + (size_t)row;
+        const float *x = (const float *)job->inputs + group * JK_BF16_GROUP + i % JK_BF16_GROUP;
+        for (int o = 0; o < JK_BLOCK_OUTS; o++)
+          sums[o] += x[0] * jk_bf16_widen(w[2 * o]) + x[1] * jk_bf16_widen(w[2 * o + 1]);
+      }
+      store_block(job, sums, row, block);
+    }
+  }
+}
+
+static void round_inputs_generic(void *dst, const float *x, int n) {
+  float *rounded = dst;
+  for (int i = 0; i < JK_BF16_GROUP; i++)
+    rounded[i] = i < n ? jk_bf16_widen(jk_bf16_round(x[i])) : 0.0f;
+}
+
+// The exact sums of one group of one row.
+static void dot_q8(int32_t *dots, const uint8_t *w, const int8_t *x) {
+  for (int i = 0; i < JK_GROUP; i++)
+    for (int o = 0; o < JK_BLOCK_OUTS; o++)
+      dots[o] += (w[i / 4 * 4 * JK_BLOCK_OUTS + 4 * o + i % 4] - JK_Q8_ZERO) * x[i];
+}
+
+static void dot_q4(int32_t *dots, const uint8_t *w, const int8_t *x) {
+  enum { HALF = JK_BLOCK_OUTS / 2 };
+  for (int i = 0; i < JK_GROUP; i++) {
+    for (int o = 0; o < HALF; o++) {
+      const uint8_t both = w[i / 4 * 4 * HALF + 4 * o + i % 4];
+      dots[o] += jk_q4_levels[both & 15] * x[i];
+      dots[o + HALF] += jk_q4_levels[both >> 4] * x[i];
+    }
+  }
+}
+
+static void linear_groups(const jk_packed_job *job, int row, int block, jk_format format) {
+  const size_t group_bytes = format == JK_FORMAT_Q8 ? JK_Q8_GROUP_BYTES : JK_Q4_GROUP_BYTES;
+  const uint8_t *w = job->packed;
+  float sums[JK_BLOCK_OUTS] = {0};
+  w += (size_t)block * jk_block_bytes(format, job->n_in);
+  for (int group = 0; group < jk_n_groups(job->n_in); group++, w += group_bytes) {
+    const size_t at = (size_t)group * (size_t)job->n_rows + (size_t)row;
+    const int8_t *x = (const int8_t *)job->inputs + at * JK_GROUP;
+    const uint16_t *scales = (const uint16_t *)(const void *)(w + group_bytes - JK_SCALES_BYTES);
+    int32_t dots[JK_BLOCK_OUTS] = {0};
+    if (format == JK_FORMAT_Q8)
+      dot_q8(dots, w, x);
+    else
+      dot_q4(dots, w, x);
+    for (int o = 0; o < JK_BLOCK_OUTS; o++)
+      sums[o] = fmaf((float)dots[o], jk_bf16_widen(scales[o]) * job->scales[at].scale, sums[o]);
+  }
+  store_block(job, sums, row, block);
+}
+
+static void linear_q8_generic(const jk_packed_job *job, int block_begin, int block_end) {
+  for (int block = block_begin; block < block_end; block++)
+    for (int row = 0; row < job->n_rows; row++)
+      linear_groups(job, row, block, JK_FORMAT_Q8);
+}
+
+static void linear_q4_generic(const jk_packed_job *job, int block_begin, int block_end) {
+  for (int block = block_begin; block < block_end; block++)
+    for (int row = 0; row < job->n_rows; row++)
+      linear_groups(job, row, block, JK_FORMAT_Q4);
+}
+
+static void quantise_inputs_generic(int8_t *dst, jk_input_scale *scale, const float *x, int n) {
+  uint32_t max_bits = 0;
+  float max;
+  int32_t sum = 0;
+  memset(dst, 0, JK_GROUP);
+  for (int i = 0; i < n; i++) {
+    uint32_t bits;
+    memcpy(&bits, x + i, sizeof bits);
+    max_bits = (bits & 0x7fffffff) > max_bits ? bits & 0x7fffffff : max_bits;
+  }
+  memcpy(&max, &max_bits, sizeof max);
+  *scale = (jk_input_scale){isfinite(max) ? 0.0f : NAN, 0};
+  if (!isfinite(max) || max < JK_LEAST_INPUT)
+    return;
+  const float factor = JK_LARGEST_INPUT / max;
+  for (int i = 0; i < n; i++) {
+    dst[i] = (int8_t)lrintf(x[i] * factor);
+    sum += dst[i];
+  }
+  *scale = (jk_input_scale){max / JK_LARGEST_INPUT, -JK_Q8_ZERO * sum};
+}
+
 // One head of a context.
 typedef struct cached_head {
   const jk_context *context;
@@ -243,6 +348,12 @@ static void gelu_generic(float *y, const float *x, size_t n) {
 void jk_kernels_init_generic(jk_cpu_kernels *kernels) {
   *kernels = (jk_cpu_kernels){
       .linear = linear_generic,
+      .linear_bf16 = linear_bf16_generic,
+      .linear_q8 = linear_q8_generic,
+      .linear_q4 = linear_q4_generic,
+      .round_inputs = round_inputs_generic,
+      .rounded_bytes = sizeof(float),
+      .quantise_inputs = quantise_inputs_generic,
       .attention = attention_generic,
       .conv_row = conv_row_generic,
       .conv_row_bf16 = conv_row_bf16_generic,
