@@ -28,6 +28,10 @@ LimnerLibrary *open_library(const Place *place) {
 }
 
 void close_library(LimnerLibrary *library) {
+  // The thread of a task lets go of the library only after its result has come here.
+  for (int i = 0; i < 5000 && G_OBJECT(library)->ref_count > 1; i++)
+    if (!g_main_context_iteration(NULL, FALSE))
+      g_usleep(1000);
   while (g_main_context_iteration(NULL, FALSE))
     ;
   g_assert_finalize_object(library);

@@ -22,8 +22,8 @@ static void put(Bytes *b, const void *data, size_t n) {
 }
 
 static void put_number(Bytes *b, uint64_t value, int n_bytes) {
-  for (int i = 0; i < n_bytes; i++)
-    put(b, &(unsigned char){(unsigned char)(value >> (8 * i))}, 1);
+  for (int i = 0; i < n_bytes; i++) // more than 8: zeros at the end
+    put(b, &(unsigned char){i < 8 ? (unsigned char)(value >> (8 * i)) : 0}, 1);
 }
 
 static void put_text(Bytes *b, const char *text) {
@@ -190,7 +190,7 @@ static void pickle_tensor(Bytes *b, const Tensor *tensor, const char *key) {
 void write_torch(const TestFolder *folder, const char *name, const Tensor *tensors,
                  size_t n_tensors) {
   ZipItem *items = calloc(n_tensors + 3, sizeof *items);
-  char(*names)[32] = calloc(n_tensors, sizeof *names);
+  char(*names)[40] = calloc(n_tensors, sizeof *names);
   Bytes pickle = {0};
   put_text(&pickle, "\x80\x02}q");
   put_number(&pickle, 0, 1);
