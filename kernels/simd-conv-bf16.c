@@ -55,7 +55,7 @@ static void conv_load(void *dst, const float *src, size_t n) {
     words[i] = jk_bf16_round(src[i]);
 }
 
-void jk_kernels_init_avx512_bf16(jk_cpu_kernels *kernels) {
+void jk_init_conv_avx512_bf16(jk_cpu_kernels *kernels) {
   kernels->conv_row_bf16 = conv_row_bf16;
   kernels->conv_load = conv_load;
   kernels->conv_value_bytes = sizeof(uint16_t);

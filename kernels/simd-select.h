@@ -37,5 +37,8 @@ void JK_SIMD_NAME(jk_init_linear)(jk_cpu_kernels *kernels);
 void JK_SIMD_NAME(jk_init_attention)(jk_cpu_kernels *kernels);
 void JK_SIMD_NAME(jk_init_conv)(jk_cpu_kernels *kernels);
 void JK_SIMD_NAME(jk_init_norms)(jk_cpu_kernels *kernels);
+// And with AVX-512's products of bf16 pairs.
+void jk_init_conv_avx512_bf16(jk_cpu_kernels *kernels);
+void jk_init_attention_avx512_bf16(jk_cpu_kernels *kernels);
 
 #endif

@@ -2,6 +2,8 @@
 // Attention, rotary embedding and the writing of caches.
 #include "check.h"
 
+#include "kernels/cpu-detect.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,6 +153,8 @@ static run run_new(check_random *random, shape s, jk_dtype dtype, int n_rows) {
   r.n_out = (size_t)n_rows * (size_t)s.n_heads * (size_t)s.head_dim;
   r.q = malloc(r.n_out * sizeof *r.q);
   check_fill(random, r.q, r.n_out, 1.0f);
+  if (dtype == JK_BF16) // as some instruction sets do
+    round_upper(r.q, r.n_out);
   // Causal prefill at the end of the sequence, then rows of any length.
   for (int i = 0; i < n_rows; i++) {
     r.lengths[i] = s.n_keys - n_rows + 8 + i;
@@ -200,9 +204,11 @@ static void test_values(jk_isa isa, jk_dtype dtype) {
   }
   check(whole, "attention %s %s: nothing written outside", jk_isa_text(isa),
         check_dtype_text(dtype));
-  // Observed 2.3e-5: scores reach several hundred (outliers in q and k), and their rounding to f32
-  // is in the exponent.
-  check_bound(&worst, 6e-5, "attention %s %s: close to f64", jk_isa_text(isa),
+  // Observed 3.0e-5: scores reach several hundred (outliers in q and k), and their rounding to f32
+  // is in the exponent. Where the weights of the softmax are rounded to bf16 too, 3.2e-3: a weight
+  // is off by up to 2.0e-3, and so is their sum.
+  bool rounds = dtype == JK_BF16 && isa == JK_ISA_AVX512 && jk_cpu_has_avx512_bf16();
+  check_bound(&worst, rounds ? 4.5e-3 : 6e-5, "attention %s %s: close to f64", jk_isa_text(isa),
               check_dtype_text(dtype));
   dev->close(dev);
 }
