@@ -274,13 +274,14 @@ static void fill_steps(Run *run, JanusBenchResult *result, double *scratch) {
     weigh(run, r, scratch);
     fractions[i] = r->fraction;
     streams[i] = fmax(r->before, r->after);
-    middle += middle_step(run, r) / n;
+    middle += middle_step(run, r);
   }
   for (int i = 0; i < n; i++) {
     const Repetition *r = &run->repetitions[i];
     memcpy(scratch + n_steps, run->steps_s + r->first, (size_t)r->n * sizeof *scratch);
     n_steps += r->n;
   }
+  middle /= n;
   result->n_steps = n_steps;
   result->step_s = median(scratch, n_steps);
   result->step_min_s = scratch[0];

@@ -263,7 +263,6 @@ static bool give_memory(TensorSet *set, size_t n_bytes, JanusError *error) {
   if (memory == MAP_FAILED)
     return janus_fail(error, JANUS_ERROR_MEMORY, "not enough addresses for %s of random weights",
                       janus_bytes_text(n_bytes, text));
-  madvise(memory, n_bytes, MADV_HUGEPAGE); // a fault for 4 KB each would take longer than the rest
   set->memory = memory;
   set->memory_bytes = n_bytes;
   set->make = make_values;
