@@ -39,6 +39,14 @@ bool jk_cpu_has_avx512_bf16(void) {
 #endif
 }
 
+bool jk_cpu_has_avx512_vnni(void) {
+#ifdef JK_HAVE_X86
+  return jk_cpu_best_isa() == JK_ISA_AVX512 && __builtin_cpu_supports("avx512vnni");
+#else
+  return false;
+#endif
+}
+
 int jk_cpu_n_cores(void) {
   cpu_set_t set;
   int n = 0;

@@ -77,15 +77,19 @@ static void cpu_close(jk_device *dev) {
   free(cpu);
 }
 
-static void choose_kernels(jk_cpu_kernels *kernels, jk_isa isa, bool has_bf16) {
+static void choose_kernels(jk_cpu_kernels *kernels, jk_isa isa, bool has_more) {
   jk_kernels_init_generic(kernels);
 #ifdef JK_HAVE_X86
   if (isa >= JK_ISA_AVX2)
     jk_kernels_init_avx2(kernels);
   if (isa >= JK_ISA_AVX512)
     jk_kernels_init_avx512(kernels);
-  if (isa >= JK_ISA_AVX512 && has_bf16)
+  if (isa >= JK_ISA_AVX512 && has_more && jk_cpu_has_avx512_vnni())
+    jk_kernels_init_avx512_vnni(kernels);
+  if (isa >= JK_ISA_AVX512 && has_more && jk_cpu_has_avx512_bf16()) {
     jk_kernels_init_avx512_bf16(kernels);
+    jk_kernels_init_avx512_bf16_packed(kernels);
+  }
 #endif
 }
 
@@ -125,7 +129,7 @@ jk_status jk_cpu_open(int n_threads, jk_isa max_isa, jk_device **out) {
   snprintf(cpu->base.name, sizeof cpu->base.name, "CPU (%s), %d thread%s", jk_isa_text(isa),
            n_threads, n_threads == 1 ? "" : "s");
   cpu->isa = isa;
-  choose_kernels(&cpu->kernels, isa, jk_cpu_has_avx512_bf16());
+  choose_kernels(&cpu->kernels, isa, true);
   init_table(&cpu->base);
   cpu->group_sums = jk_aligned_alloc(sizeof(double) * 2 * JK_STAT_PARTITIONS * JK_STAT_GROUPS);
   jk_status status = cpu->group_sums ? jk_pool_open(n_threads, &cpu->pool) : JK_NO_MEMORY;

@@ -42,7 +42,8 @@ static inline jk_cpu_device *jk_cpu_of(jk_device *dev) {
   return (jk_cpu_device *)dev;
 }
 
-// For tests: from now on as on a machine that has AVX-512 without its products of bf16 pairs.
+// For tests: from now on as on a machine that has AVX-512 without its products of bf16 pairs and of
+// bytes. Weights made before are not to be used any more.
 void jk_cpu_forget_bf16(jk_device *dev);
 
 // Zeroed and 64-byte aligned; NULL when there is no memory. Released by jk_aligned_free().

@@ -133,6 +133,9 @@ typedef struct jk_cpu_kernels {
 void jk_kernels_init_generic(jk_cpu_kernels *kernels);
 void jk_kernels_init_avx2(jk_cpu_kernels *kernels);
 void jk_kernels_init_avx512(jk_cpu_kernels *kernels);
-void jk_kernels_init_avx512_bf16(jk_cpu_kernels *kernels); // after that of AVX-512
+// After that of AVX-512.
+void jk_kernels_init_avx512_bf16(jk_cpu_kernels *kernels);
+void jk_kernels_init_avx512_bf16_packed(jk_cpu_kernels *kernels);
+void jk_kernels_init_avx512_vnni(jk_cpu_kernels *kernels);
 
 #endif

@@ -147,7 +147,8 @@ static void test_values(jk_isa isa, jk_format format) {
                          dims[i], rows[j]);
   whole &= one_shape(dev, &random, &worst, format, 37, 11008, 3);
   check(whole, "linear %s %s: nothing written outside", jk_isa_text(isa), format_text[format]);
-  check_bound(&worst, format == JK_FORMAT_BF16 ? 4e-6 : 1e-6,
+  // Observed: bf16 1.31e-6, q8 1.55e-7, q4 1.28e-7; 11008 f32 sums and 172.
+  check_bound(&worst, format == JK_FORMAT_BF16 ? 3e-6 : 1e-6,
               "linear %s %s: close to f64 on what is packed", jk_isa_text(isa),
               format_text[format]);
   dev->close(dev);

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// Packed linear layers with AVX-512's products of bytes (VNNI): weights are the unsigned side, so
+// that inputs come from memory, four columns in every lane.
+#include "kernels/simd-packed.h"
+
+#include <string.h>
+
+enum { MAX_ROWS = 12, GROUPS_PER_STEP = 2 };
+
+// Both vectors of outputs of one quad of columns, as unsigned bytes.
+typedef struct quad {
+  __m512i low, high;
+} quad;
+
+JK_TILE quad load_quad(const uint8_t *w, int i, __m512i levels, const jk_format format) {
+  if (format == JK_FORMAT_Q8)
+    return (quad){_mm512_load_si512(w + 128 * i), _mm512_load_si512(w + 128 * i + 64)};
+  const __m512i both = _mm512_load_si512(w + 64 * i), mask = _mm512_set1_epi8(15);
+  return (quad){
+      _mm512_shuffle_epi8(levels, _mm512_and_si512(both, mask)),
+      _mm512_shuffle_epi8(levels, _mm512_and_si512(_mm512_srli_epi16(both, 4), mask)),
+  };
+}
+
+JK_TILE __m512i four_inputs(const int8_t *x) {
+  int32_t four;
+  memcpy(&four, x, sizeof four);
+  return _mm512_set1_epi32(four);
+}
+
+// The exact sums of one group.
+JK_TILE void group_dots(__m512i dots[MAX_ROWS][BLOCK_VECS], const uint8_t *w, const int8_t *x,
+                        const jk_input_scale *scales, __m512i levels, const int n_rows,
+                        const jk_format format) {
+  JK_UNROLLED(r, n_rows) {
+    dots[r][0] = _mm512_set1_epi32(scales[r].offset);
+    dots[r][1] = dots[r][0];
+  }
+  _Pragma("GCC unroll 2") for (int i = 0; i < JK_QUADS; i++) {
+    const quad weight = load_quad(w, i, levels, format);
+    fetch_ahead(w + (format == JK_FORMAT_Q8 ? 128 : 64) * i);
+    if (format == JK_FORMAT_Q8)
+      fetch_ahead(w + 128 * i + 64);
+    JK_UNROLLED(r, n_rows) {
+      const __m512i in = four_inputs(x + r * JK_GROUP + 4 * i);
+      dots[r][0] = _mm512_dpbusd_epi32(dots[r][0], weight.low, in);
+      dots[r][1] = _mm512_dpbusd_epi32(dots[r][1], weight.high, in);
+    }
+  }
+}
+
+JK_TILE void rows_tile(const packed_tile *tile, const int n_rows, const jk_format format) {
+  const size_t group_bytes = format == JK_FORMAT_Q8 ? JK_Q8_GROUP_BYTES : JK_Q4_GROUP_BYTES;
+  const jk_packed_job *job = tile->job;
+  const __m512i levels =
+      _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)jk_q4_levels)),
+                       _mm512_set1_epi8((char)JK_Q8_ZERO));
+  vf sums[MAX_ROWS][BLOCK_VECS];
+  JK_UNROLLED(r, n_rows) {
+    sums[r][0] = vf_load(tile->sums + r * JK_BLOCK_OUTS);
+    sums[r][1] = vf_load(tile->sums + r * JK_BLOCK_OUTS + LANES);
+  }
+  for (int group = tile->begin; group < tile->end; group++) {
+    const uint8_t *w = tile->block + (size_t)group * group_bytes;
+    const size_t at = (size_t)group * (size_t)job->n_rows + (size_t)tile->row;
+    const jk_input_scale *scales = job->scales + at;
+    const uint16_t *weight_scales = (const uint16_t *)(w + group_bytes - JK_SCALES_BYTES);
+    __m512i dots[MAX_ROWS][BLOCK_VECS];
+    group_dots(dots, w, (const int8_t *)job->inputs + at * JK_GROUP, scales, levels, n_rows,
+               format);
+    const vf low = vf_load_bf16(weight_scales), high = vf_load_bf16(weight_scales + LANES);
+    fetch_ahead(weight_scales);
+    JK_UNROLLED(r, n_rows) {
+      const vf scale = vf_set(scales[r].scale);
+      sums[r][0] = vf_fma(_mm512_cvtepi32_ps(dots[r][0]), vf_mul(low, scale), sums[r][0]);
+      sums[r][1] = vf_fma(_mm512_cvtepi32_ps(dots[r][1]), vf_mul(high, scale), sums[r][1]);
+    }
+  }
+  JK_UNROLLED(r, n_rows) {
+    vf_store(tile->sums + r * JK_BLOCK_OUTS, sums[r][0]);
+    vf_store(tile->sums + r * JK_BLOCK_OUTS + LANES, sums[r][1]);
+  }
+}
+
+#define TILE(n)                                                                                    \
+  static void tile_q8_##n(const packed_tile *tile) {                                               \
+    rows_tile(tile, n, JK_FORMAT_Q8);                                                              \
+  }                                                                                                \
+  static void tile_q4_##n(const packed_tile *tile) {                                               \
+    rows_tile(tile, n, JK_FORMAT_Q4);                                                              \
+  }
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+TILE(5)
+TILE(6)
+TILE(7)
+TILE(8)
+TILE(9)
+TILE(10)
+TILE(11)
+TILE(12)
+#define TILES(format)                                                                              \
+  {                                                                                                \
+    tile_##format##_1, tile_##format##_2, tile_##format##_3, tile_##format##_4, tile_##format##_5, \
+        tile_##format##_6, tile_##format##_7, tile_##format##_8, tile_##format##_9,                \
+        tile_##format##_10, tile_##format##_11, tile_##format##_12                                 \
+  }
+
+static void linear_q8(const jk_packed_job *job, int block_begin, int block_end) {
+  static const packed_tile_fn tiles[MAX_ROWS] = TILES(q8);
+  packed_walk(job, block_begin, block_end, jk_block_bytes(JK_FORMAT_Q8, job->n_in),
+              jk_n_groups(job->n_in), GROUPS_PER_STEP, tiles, MAX_ROWS);
+}
+
+static void linear_q4(const jk_packed_job *job, int block_begin, int block_end) {
+  static const packed_tile_fn tiles[MAX_ROWS] = TILES(q4);
+  packed_walk(job, block_begin, block_end, jk_block_bytes(JK_FORMAT_Q4, job->n_in),
+              jk_n_groups(job->n_in), GROUPS_PER_STEP, tiles, MAX_ROWS);
+}
+
+void jk_kernels_init_avx512_vnni(jk_cpu_kernels *kernels) {
+  kernels->linear_q8 = linear_q8;
+  kernels->linear_q4 = linear_q4;
+}
