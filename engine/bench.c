@@ -4,6 +4,7 @@
 
 #include "engine/error.h"
 #include "engine/memory.h"
+#include "engine/session.h"
 #include "engine/synthetic.h"
 #include "engine/vision.h"
 
@@ -330,15 +331,6 @@ static bool check_plan(const JanusBench *bench, const JanusBenchPlan *plan, Janu
                     n_tokens - n_known - 1, n_tokens, n_known, plan->n_steps);
 }
 
-// The unconditional prompt's positions stay with the model.
-static int count_prefilled(const JanusModel *model, const BenchCounts *counts, int n_pads_before) {
-  const int n_prefix = counts->n_prompt - 1;
-  int n = counts->plan.n_classes * n_prefix;
-  if (counts->plan.classes[counts->plan.n_classes - 1] == GENERATION_UNCOND)
-    n -= n_pads_before < n_prefix ? n_pads_before : n_prefix;
-  return n;
-}
-
 static bool run_session(Run *run, JanusSession *session, JanusError *error) {
   JanusError stop = {0};
   run->begin_s = run->last_s = bench_now_s();
@@ -375,12 +367,11 @@ bool janus_bench_decode(JanusBench *bench, const JanusBenchPlan *plan, JanusBenc
              .steps_s = calloc(2 * n, sizeof(double))};
   if (!run.steps_s)
     return janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for the times of %zu steps", n);
-  const int n_pads = model->pads ? model->pads->n_done : 0;
   JanusSession *session = janus_session_new(model, request, error);
   const bool ok = session && run_session(&run, session, error);
   if (ok) {
     measure_peak(bench);
-    fill_result(&run, count_prefilled(model, &counts, n_pads), result, run.steps_s + n);
+    fill_result(&run, session_count_prefilled(session), result, run.steps_s + n);
     copy_tokens(session, model, request->n_samples, tokens, n_tokens);
   }
   janus_session_free(session);

@@ -162,9 +162,11 @@ JanusAnswer *janus_answer_new(JanusModel *model, const JanusQuestion *question, 
   if (!check(model, question, error) || !make_prompt(model, question, &prompt, &max_tokens, error))
     return NULL;
   const JanusMemory needed = estimate(model, prompt.n_ids, max_tokens);
-  const MemoryRoom room = janus_memory_room();
   JanusAnswer *answer = NULL;
-  if (janus_memory_check_room(&needed, &room, error))
+  pthread_mutex_lock(&model->lock);
+  const bool has_room = picture_prefixes_make_room(model, &needed, 0, error);
+  pthread_mutex_unlock(&model->lock);
+  if (has_room)
     answer = new_answer(model, question, &prompt, max_tokens, error);
   janus_prompt_clear(&prompt);
   return answer;

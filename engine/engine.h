@@ -90,10 +90,12 @@ typedef struct JanusDefaults {
 
 // The environment variable LIMNER_CPU_ISA (generic, avx2, avx512) caps the CPU's instruction set.
 typedef struct JanusModelOptions {
-  const char *folder;   // borrowed for the call
-  const char *device;   // "auto", "cpu", "cuda", "cuda:N"; NULL = auto
-  JanusWeights weights; // AUTO picks and reports its choice in JanusModelInfo
-  int n_threads;        // 0 = one per core
+  const char *folder;          // borrowed for the call
+  const char *device;          // "auto", "cpu", "cuda", "cuda:N"; NULL = auto
+  JanusWeights weights;        // AUTO picks and reports its choice in JanusModelInfo
+  int n_threads;               // 0 = one per core
+  int64_t picture_cache_bytes; // what may be kept of pictures to change between edits of them; 0 =
+                               // a sixth of the machine's memory, -1 = nothing
   // for benches
   const char *synthetic; // "janus-pro-1b" or "janus-pro-7b": random weights of its dimensions,
                          // made in memory; `folder` is not looked at
@@ -117,9 +119,10 @@ typedef struct JanusModelInfo {
   int n_image_tokens;    // grid * grid
   int n_codes;           // size of the VQ codebook
   int dim, n_layers, n_heads, n_kv_heads, head_dim, hidden_dim, vocab, max_positions;
-  bool describes;       // false where the folder says that it cannot
-  int64_t n_parameters; // of the tensors that painting and editing use
-  size_t weights_bytes; // of those tensors, as stored
+  bool describes;             // false where the folder says that it cannot
+  int64_t n_parameters;       // of the tensors that painting and editing use
+  size_t weights_bytes;       // of those tensors, as stored
+  size_t picture_cache_bytes; // the most that is kept of pictures to change
 } JanusModelInfo;
 
 typedef struct JanusModel JanusModel;
@@ -133,6 +136,13 @@ JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error
 void janus_model_free(JanusModel *model);
 const JanusModelInfo *janus_model_get_info(const JanusModel *model);
 const JanusTokenizer *janus_model_get_tokenizer(const JanusModel *model);
+
+// What edits have computed of their pictures stays with the model, so that a further edit of the
+// same picture needs neither look at it nor read it; tokens do not depend on that. Bytes kept now
+// (not what a session is using), and dropping them, which a session does itself where it would not
+// fit into memory otherwise. Any thread; wait for the device.
+size_t janus_model_get_kept_bytes(JanusModel *model);
+void janus_model_drop_kept(JanusModel *model);
 
 // --- pictures to look at ------------------------------------------------------------------------
 
@@ -170,7 +180,8 @@ typedef struct JanusMemory {
 } JanusMemory;
 
 // For `n_samples` pictures after a prompt of n_prompt_tokens, which for an edit does not count the
-// picture's own positions. Pure arithmetic; any thread.
+// picture's own positions. What the model keeps of pictures is not counted: a part of this for an
+// edit of such a picture, and dropped before a request does not fit. Pure arithmetic; any thread.
 JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens,
                                   bool is_edit);
 

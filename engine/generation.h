@@ -5,11 +5,16 @@
 //
 // A class's prompt but for its last position is a prefix that all samples share. That last
 // position, <begin_of_image>, and the picture tokens behind it are a sample's own, in its tails.
+// Prompts are computed as a list of stretches: of an edit what both its rows have in common, what
+// is each one's own (see picture-prefix.h), and the unconditional row's (see pad-prefix.h); of a
+// text its words and the unconditional row's. What a stretch has from runs before is not computed
+// again.
 #ifndef JANUS_GENERATION_H
 #define JANUS_GENERATION_H
 
 #include "engine/llama.h"
 #include "engine/pad-prefix.h"
+#include "engine/picture-prefix.h"
 #include "engine/prompt.h"
 
 // How many rows go through the layers at once. Results do not depend on them.
@@ -24,6 +29,7 @@ typedef enum GenerationClass {
 } GenerationClass;
 
 typedef struct GenerationPlan {
+  bool is_edit;
   int n_samples;
   int n_classes;
   GenerationClass classes[GENERATION_MAX_CLASSES]; // ascending, the first is COND
@@ -31,23 +37,32 @@ typedef struct GenerationPlan {
   int group_rows;                                  // most rows per pass of picture tokens
 } GenerationPlan;
 
-// The picture of an edit; borrowed. Both have n_image_tokens entries.
-typedef struct GenerationPicture {
-  const float *features; // device [n][dim], aligned
-  const int32_t *tokens; // host [n]
-} GenerationPicture;
+// Positions of a class's prompt that stand one after another in one cache.
+typedef struct GenerationStretch {
+  GenerationClass class;
+  const KvCache *root, *cache; // `root` has the positions before `first`, where there are any
+  int first, n;
+  int n_done; // from the first on
+  int *kept;  // how many of them outlive the run, at most `n_keepable`; NULL = none
+  int n_keepable;
+} GenerationStretch;
+
+enum { GENERATION_MAX_STRETCHES = GENERATION_MAX_CLASSES + 1 };
 
 typedef struct Generation {
   const JanusModel *model; // borrowed
   GenerationPlan plan;
-  GenerationPicture picture;              // of an edit, before its prefill
-  JanusPrompt prompt;                     // owned
-  int group_samples;                      // samples per pass of picture tokens
-  int n_prefix;                           // positions of a prompt that samples share
-  KvCache shared[GENERATION_MAX_CLASSES]; // the prefixes, by class; UNCOND's is `pads`
-  int n_prefix_done[GENERATION_MAX_CLASSES];
+  PicturePrefix *picture; // of an edit, else NULL; borrowed, seen before prefill
+  JanusPrompt prompt;     // owned
+  int group_samples;      // samples per pass of picture tokens
+  int n_prefix;           // positions of a prompt that samples share
+  int n_common;           // of those, the ones that the rows of an edit have in common; else 0
+  KvCache words;          // the prefix of a text
   PadPrefix *pads;
-  KvCache *tails; // [n_samples][n_classes], from <begin_of_image> on
+  GenerationStretch stretches[GENERATION_MAX_STRETCHES];
+  int n_stretches;
+  int n_prefilled; // positions that this run computed
+  KvCache *tails;  // [n_samples][n_classes], from <begin_of_image> on
   LlamaWorkspace ws;
   LlamaRow *rows; // host, one per row of a pass
   int32_t *fed;   // host, likewise
@@ -65,16 +80,17 @@ GenerationPlan generation_plan(int n_samples, bool is_edit, double cfg, double i
 size_t generation_activation_bytes(const JanusModel *model, const GenerationPlan *plan);
 size_t generation_kv_bytes(const JanusModel *model, const GenerationPlan *plan, int n_prompt);
 
-// Allocates everything a run needs and takes the prompt over. On failure *g is empty and the prompt
-// still the caller's. Caller holds model->lock, as for all the following.
+// Allocates everything a run needs and takes the prompt over; `picture` (NULL for a text) is
+// borrowed, nobody else's meanwhile, and need not be seen yet. On failure *g is empty and the
+// prompt still the caller's. Caller holds model->lock, as for all the following.
 bool generation_init(Generation *g, JanusModel *model, const GenerationPlan *plan,
-                     JanusPrompt *prompt, JanusError *error);
+                     JanusPrompt *prompt, PicturePrefix *picture, JanusError *error);
 void generation_clear(Generation *g); // an empty one is allowed
 
 // The next chunk of the prompts. False only when `cancel` (NULL is allowed) was set, and then the
 // call can be made again.
 bool generation_prefill(Generation *g, const atomic_bool *cancel);
-// Positions computed and wanted, over all classes.
+// Positions computed, by this run or before it, and wanted, over all stretches.
 int generation_prefill_done(const Generation *g);
 int generation_prefill_total(const Generation *g);
 

@@ -30,3 +30,18 @@ jk_kv kv_cache_layer(const KvCache *cache, int layer) {
   return (jk_kv){
       .k = k, .v = k + cache->n_layer_floats / 2, .capacity = cache->capacity, .dtype = JK_F32};
 }
+
+void kv_cache_copy(const KvCache *to, const KvCache *from, const JanusModel *model, int n) {
+  jk_device *dev = model->device;
+  const JanusConfig *config = &model->config;
+  for (int layer = 0; layer < config->n_layers; layer++) {
+    const jk_kv a = kv_cache_layer(from, layer), b = kv_cache_layer(to, layer);
+    const size_t n_position = (size_t)config->head_dim * jk_dtype_size(a.dtype);
+    for (int head = 0; head < config->n_kv_heads; head++) {
+      const size_t at = (size_t)head * (size_t)a.capacity * n_position;
+      const size_t there = (size_t)head * (size_t)b.capacity * n_position;
+      dev->copy(dev, (char *)b.k + there, (const char *)a.k + at, (size_t)n * n_position);
+      dev->copy(dev, (char *)b.v + there, (const char *)a.v + at, (size_t)n * n_position);
+    }
+  }
+}

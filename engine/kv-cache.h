@@ -20,6 +20,9 @@ bool kv_cache_init(KvCache *cache, const JanusModel *model, int capacity, const 
                    JanusError *error);
 void kv_cache_clear(KvCache *cache, jk_device *device); // an empty one is allowed
 
+// The first n positions of `from` into `to`, which has room for them.
+void kv_cache_copy(const KvCache *to, const KvCache *from, const JanusModel *model, int n);
+
 // What the kernels take. Borrowed.
 jk_kv kv_cache_layer(const KvCache *cache, int layer);
 

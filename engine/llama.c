@@ -66,8 +66,12 @@ static void place_rows(LlamaWorkspace *ws, const LlamaRow *rows, int n_rows, int
   for (int i = 0; i < n_rows; i++) {
     const LlamaRow *row = &rows[i];
     ws->caches[i] = kv_cache_layer(row->cache, layer);
-    ws->contexts[i] =
-        (jk_context){.tail = ws->caches[i], .n_prefix = row->n_prefix, .n_tail = row->slot + 1};
+    ws->contexts[i] = (jk_context){.tail = ws->caches[i],
+                                   .n_root = row->n_root,
+                                   .n_prefix = row->n_prefix,
+                                   .n_tail = row->slot + 1};
+    if (row->n_root > 0)
+      ws->contexts[i].root = kv_cache_layer(row->root, layer);
     if (row->n_prefix > 0)
       ws->contexts[i].prefix = kv_cache_layer(row->prefix, layer);
   }
@@ -107,7 +111,7 @@ bool llama_forward(const JanusModel *model, LlamaWorkspace *ws, const LlamaRow *
                    const atomic_bool *cancel) {
   for (int i = 0; i < n_rows; i++) {
     ws->slots[i] = rows[i].slot;
-    ws->positions[i] = rows[i].n_prefix + rows[i].slot;
+    ws->positions[i] = rows[i].n_root + rows[i].n_prefix + rows[i].slot;
   }
   for (int layer = 0; layer < model->config.n_layers; layer++) {
     if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))

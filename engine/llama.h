@@ -9,12 +9,13 @@
 
 #include <stdatomic.h>
 
-// One position of one sequence: it attends to n_prefix positions of a cache that is only read, then
-// to slots 0..slot of `cache`, where its own key goes. Its position is n_prefix + slot.
+// One position of one sequence: it attends to n_root and n_prefix positions of caches that it only
+// reads (though other rows of the batch may be writing them), then to slots 0..slot of `cache`,
+// where its own key goes. Its position is n_root + n_prefix + slot.
 typedef struct LlamaRow {
-  const KvCache *prefix; // NULL when n_prefix is 0
+  const KvCache *root, *prefix; // NULL where there are 0 positions
   const KvCache *cache;
-  int n_prefix;
+  int n_root, n_prefix;
   int slot;
 } LlamaRow;
 

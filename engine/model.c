@@ -5,6 +5,7 @@
 #include "engine/file.h"
 #include "engine/model-parts.h"
 #include "engine/pad-prefix.h"
+#include "engine/picture-prefix.h"
 #include "engine/preview.h"
 #include "engine/synthetic.h"
 
@@ -199,6 +200,28 @@ static bool fill_info(JanusModel *model, const char *folder, JanusError *error) 
          janus_fail(error, JANUS_ERROR_MEMORY, "%s: not enough memory", folder);
 }
 
+// --- what is kept -------------------------------------------------------------------------------
+
+static void set_budget(JanusModel *model, int64_t n_bytes) {
+  model->pictures_budget_bytes = n_bytes > 0 ? (size_t)n_bytes : 0;
+  if (n_bytes == 0)
+    model->pictures_budget_bytes = picture_prefixes_default_budget();
+  model->info.picture_cache_bytes = model->pictures_budget_bytes;
+}
+
+size_t janus_model_get_kept_bytes(JanusModel *model) {
+  pthread_mutex_lock(&model->lock);
+  const size_t n_bytes = picture_prefixes_bytes(model);
+  pthread_mutex_unlock(&model->lock);
+  return n_bytes;
+}
+
+void janus_model_drop_kept(JanusModel *model) {
+  pthread_mutex_lock(&model->lock);
+  picture_prefixes_trim(model, 0);
+  pthread_mutex_unlock(&model->lock);
+}
+
 // --- the model ----------------------------------------------------------------------------------
 
 JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error) {
@@ -212,6 +235,7 @@ JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error
     return NULL;
   }
   pthread_mutex_init(&model->lock, NULL);
+  set_budget(model, options->picture_cache_bytes);
   if (open_files(model, options, folder, error) && open_device(model, options, error) &&
       build(model, folder, error) && fill_info(model, folder, error) &&
       janus_model_check_files(model, error))
@@ -226,6 +250,7 @@ void janus_model_free(JanusModel *model) {
   preview_table_free(model->preview);
   if (model->device) {
     pad_prefix_release(model->pads, model->device);
+    picture_prefixes_trim(model, 0);
     model_clear_llama(model);
     model_clear_vq(model);
     model_clear_vision(model);

@@ -158,8 +158,10 @@ struct JanusModel {
   jk_linear *aligner_out; // [dim][dim]
   VqEncoder vq_encoder;
 
-  struct PadPrefix *pads;       // the unconditional prompt, made by the first session that needs it
-  struct PreviewTable *preview; // colours of codes, made by the first session; has its own lock
+  struct PadPrefix *pads; // the unconditional prompt, made by the first session that needs it
+  struct PicturePrefix *pictures; // to change, of which something is kept, the latest first
+  size_t pictures_budget_bytes;   // for those
+  struct PreviewTable *preview;   // colours of codes, made by the first session; has its own lock
 
   JanusTags tags; // ids of the template's tags, looked up by text
 

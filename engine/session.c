@@ -17,7 +17,8 @@ struct JanusSession {
   // borrowed
   JanusModel *model;
   // owned
-  Vision vision; // of an edit
+  PicturePrefix *picture; // of an edit: what is known of it, found or made
+  Vision vision;          // of a picture that is not seen yet
   Generation generation;
   int32_t *tokens;    // [n_samples][n_image_tokens]
   int32_t *fed;       // [group] tokens of one pass
@@ -150,16 +151,21 @@ static bool allocate(JanusSession *session, const JanusRequest *request, JanusPr
   if (!session->tokens || !session->fed || !session->complete || !session->draws)
     return janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for %d samples",
                       session->n_samples);
-  if (session->is_edit &&
-      !vision_init(&session->vision, model, request->image, request->image_tokens, error))
+  PicturePrefix *picture = session->picture;
+  if (picture && !picture_prefix_is_seen(picture) &&
+      !vision_init_fitted(&session->vision, model, picture->rgb, request->image_tokens, error))
     return false;
   pthread_mutex_lock(&model->lock);
   const bool ok = attach_preview(model, error) &&
-                  generation_init(&session->generation, model, &plan, prompt, error);
+                  generation_init(&session->generation, model, &plan, prompt, picture, error);
   pthread_mutex_unlock(&model->lock);
-  session->generation.picture =
-      (GenerationPicture){.features = session->vision.aligned, .tokens = session->vision.tokens};
   return ok;
+}
+
+static void give_back(JanusModel *model, PicturePrefix *picture) {
+  pthread_mutex_lock(&model->lock);
+  picture_prefix_give_back(model, picture);
+  pthread_mutex_unlock(&model->lock);
 }
 
 static void plan_draws(JanusSession *session, const JanusRequest *request) {
@@ -183,14 +189,17 @@ static void take_known(JanusSession *session, const JanusRequest *request) {
            n * sizeof *session->tokens);
 }
 
+// Takes the picture over.
 static JanusSession *new_session(JanusModel *model, const JanusRequest *request,
-                                 JanusPrompt *prompt, JanusError *error) {
+                                 JanusPrompt *prompt, PicturePrefix *picture, JanusError *error) {
   JanusSession *session = calloc(1, sizeof *session);
   if (!session) {
+    give_back(model, picture);
     janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for a session");
     return NULL;
   }
   session->model = model;
+  session->picture = picture;
   session->cfg = request->cfg;
   session->image_cfg = request->image_cfg;
   session->is_edit = request->image != NULL;
@@ -205,18 +214,39 @@ static JanusSession *new_session(JanusModel *model, const JanusRequest *request,
   return NULL;
 }
 
+// What is known of the request's picture, if it has one; then with room for the run beside it.
+static bool take_picture(JanusModel *model, const JanusRequest *request, const JanusMemory *needed,
+                         PicturePrefix **picture, JanusError *error) {
+  uint8_t *rgb = request->image ? vision_fit(model, request->image, error) : NULL;
+  *picture = NULL;
+  if (request->image && !rgb)
+    return false;
+  pthread_mutex_lock(&model->lock);
+  bool ok = true;
+  if (rgb) {
+    *picture = picture_prefix_take(model, rgb, request->image_tokens, error);
+    ok = *picture != NULL;
+  }
+  const size_t held_bytes = *picture ? picture_prefix_held_bytes(*picture, model) : 0;
+  ok = ok && picture_prefixes_make_room(model, needed, held_bytes, error);
+  if (!ok)
+    picture_prefix_give_back(model, *picture);
+  pthread_mutex_unlock(&model->lock);
+  return ok;
+}
+
 JanusSession *janus_session_new(JanusModel *model, const JanusRequest *request, JanusError *error) {
   JanusPrompt prompt = {0};
+  PicturePrefix *picture = NULL;
   if (!janus_request_check(request, error) || !janus_request_tokens_check(model, request, error) ||
       !janus_request_prompt(model, request, &prompt, error))
     return NULL;
   const int n_words = prompt.n_ids - (request->image ? 2 * (model->config.n_image_tokens + 2) : 0);
   const JanusMemory needed =
       janus_estimate_memory(model, request->n_samples, n_words, request->image != NULL);
-  const MemoryRoom room = janus_memory_room();
   JanusSession *session = NULL;
-  if (janus_memory_check_room(&needed, &room, error))
-    session = new_session(model, request, &prompt, error);
+  if (take_picture(model, request, &needed, &picture, error))
+    session = new_session(model, request, &prompt, picture, error);
   janus_prompt_clear(&prompt);
   return session;
 }
@@ -229,6 +259,7 @@ void janus_session_free(JanusSession *session) {
   vision_clear(&session->vision, session->model);
   pthread_mutex_lock(&session->model->lock);
   generation_clear(&session->generation);
+  picture_prefix_give_back(session->model, session->picture);
   pthread_mutex_unlock(&session->model->lock);
   free(session->tokens);
   free(session->fed);
@@ -319,18 +350,26 @@ static JanusProgress prefill_progress(const JanusSession *session) {
                          generation_prefill_total(g) + n_rows * session->n_known};
 }
 
+// One block of an encoder. It takes the device itself, to let others in between.
+static bool look(JanusSession *session, JanusProgress *progress, JanusError *error) {
+  Vision *vision = &session->vision;
+  const bool ok = vision_step(vision, session->model, &session->cancel, error);
+  *progress = (JanusProgress){JANUS_PHASE_LOOK, vision->n_done, vision->n_steps};
+  if (vision_is_done(vision)) {
+    picture_prefix_see(session->picture, session->model, vision);
+    vision_clear(vision, session->model);
+  }
+  return ok;
+}
+
 // One block of an encoder, one chunk of the prompt or of known tokens, or one token of every
 // sample, holding the device.
 static bool advance(JanusSession *session, JanusProgress *progress, JanusError *error) {
   Generation *g = &session->generation;
-  Vision *vision = &session->vision;
   if (is_cancelled(session))
     return janus_fail(error, JANUS_ERROR_CANCELLED, "stopped");
-  if (!vision_is_done(vision)) { // takes the device itself, to let others in between
-    const bool seen = vision_step(vision, session->model, &session->cancel, error);
-    *progress = (JanusProgress){JANUS_PHASE_LOOK, vision->n_done, vision->n_steps};
-    return seen;
-  }
+  if (!vision_is_done(&session->vision))
+    return look(session, progress, error);
   bool ok;
   pthread_mutex_lock(&session->model->lock);
   if (session->n_fed == 0 && generation_prefill_done(g) < generation_prefill_total(g)) {
@@ -371,6 +410,10 @@ const int32_t *janus_session_get_tokens(const JanusSession *session, int sample,
   *n_tokens = is_there ? session->n_done : 0;
   return session->tokens +
          (is_there ? (size_t)sample * (size_t)session->model->config.n_image_tokens : 0);
+}
+
+int session_count_prefilled(const JanusSession *session) {
+  return session->generation.n_prefilled;
 }
 
 static bool prepare_vq(JanusSession *session, JanusError *error) {

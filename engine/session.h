@@ -20,4 +20,7 @@ bool janus_request_tokens_check(const JanusModel *model, const JanusRequest *req
 bool janus_request_prompt(const JanusModel *model, const JanusRequest *request, JanusPrompt *prompt,
                           JanusError *error);
 
+// Prompt positions that a session computed, rather than find them with the model.
+int session_count_prefilled(const JanusSession *session);
+
 #endif

@@ -15,7 +15,8 @@ typedef struct Trace {
   JanusModel *model;
   const JanusRequest *request;
   Generation generation;
-  Vision vision; // of an edit
+  Vision vision;          // of an edit
+  PicturePrefix *picture; // of an edit, nobody else's: a trace computes everything
   JanusPrompt prompt;
   int n_steps;
   int64_t *input_ids;
@@ -137,9 +138,14 @@ static void keep_step(Trace *trace, int s) {
 static bool run(Trace *trace, const int32_t *tokens, JanusError *error) {
   Generation *g = &trace->generation;
   const GenerationPlan plan = plan_all(trace->request);
-  if (!generation_init(g, trace->model, &plan, &trace->prompt, error))
+  if (trace->request->image) {
+    trace->picture = picture_prefix_new(trace->model, NULL, NULL, error);
+    if (!trace->picture)
+      return false;
+    picture_prefix_see(trace->picture, trace->model, &trace->vision);
+  }
+  if (!generation_init(g, trace->model, &plan, &trace->prompt, trace->picture, error))
     return false;
-  g->picture = (GenerationPicture){trace->vision.aligned, trace->vision.tokens};
   while (generation_prefill_done(g) < generation_prefill_total(g))
     generation_prefill(g, NULL);
   for (int s = 0; s < trace->n_steps; s++) {
@@ -239,6 +245,7 @@ bool janus_trace(JanusModel *model, const JanusRequest *request, const int32_t *
     pthread_mutex_lock(&model->lock);
     ok = run(&trace, tokens, error);
     generation_clear(&trace.generation);
+    picture_prefix_free(trace.picture, model->device);
     pthread_mutex_unlock(&model->lock);
   }
   ok = ok && (n_tokens < model->config.n_image_tokens || decode(&trace, tokens, error)) &&

@@ -54,28 +54,39 @@ static bool allocate_device(Vision *v, JanusModel *model, JanusError *error) {
 
 // --- the picture --------------------------------------------------------------------------------
 
-static bool fit(Vision *v, const JanusModel *model, const JanusImage *image, JanusError *error) {
+uint8_t *vision_fit(const JanusModel *model, const JanusImage *image, JanusError *error) {
   const JanusModelInfo *info = &model->info;
   uint8_t *rgb = malloc(n_picture_values(model));
-  if (!rgb)
-    return janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory to look at a picture");
-  const bool ok =
-      janus_image_fit(image, info->image_size_px, info->min_size_px, info->background, rgb, error);
-  if (ok)
-    image_normalize(&model->config, rgb, v->pixels);
+  if (!rgb) {
+    janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory to look at a picture");
+    return NULL;
+  }
+  if (janus_image_fit(image, info->image_size_px, info->min_size_px, info->background, rgb, error))
+    return rgb;
   free(rgb);
-  return ok;
+  return NULL;
+}
+
+bool vision_init_fitted(Vision *v, JanusModel *model, const uint8_t *rgb,
+                        const int32_t *known_tokens, JanusError *error) {
+  *v = (Vision){0};
+  v->n_steps = siglip_steps(model) + (known_tokens ? 0 : vq_encoder_steps(model));
+  if (allocate_host(v, model, known_tokens, error) && allocate_device(v, model, error) &&
+      (known_tokens || vq_workspace_init(&v->vq, model, error))) {
+    image_normalize(&model->config, rgb, v->pixels);
+    return true;
+  }
+  vision_clear(v, model);
+  return false;
 }
 
 bool vision_init(Vision *v, JanusModel *model, const JanusImage *image, const int32_t *known_tokens,
                  JanusError *error) {
+  uint8_t *rgb = vision_fit(model, image, error);
   *v = (Vision){0};
-  v->n_steps = siglip_steps(model) + (known_tokens ? 0 : vq_encoder_steps(model));
-  if (allocate_host(v, model, known_tokens, error) && allocate_device(v, model, error) &&
-      (known_tokens || vq_workspace_init(&v->vq, model, error)) && fit(v, model, image, error))
-    return true;
-  vision_clear(v, model);
-  return false;
+  const bool ok = rgb && vision_init_fitted(v, model, rgb, known_tokens, error);
+  free(rgb);
+  return ok;
 }
 
 bool vision_init_features(Vision *v, JanusModel *model, const JanusImage *image,

@@ -10,7 +10,7 @@
 typedef struct Vision {
   float *pixels;   // host [3][size][size], normalised: what both encoders read
   float *siglip;   // device [n_image_tokens][siglip.dim], after the final norm
-  float *aligned;  // device [n_image_tokens][dim]
+  float *aligned;  // device [n_image_tokens][dim]; NULL when it was taken
   float *latent;   // host [code_dim][grid][grid], after quant_conv, before normalisation; or NULL
   int32_t *tokens; // host [n_image_tokens]
   int n_done, n_steps;
@@ -28,6 +28,12 @@ size_t vision_features_bytes(const JanusModel *model);
 // take model->lock. *v must not move before vision_clear().
 bool vision_init(Vision *v, JanusModel *model, const JanusImage *image, const int32_t *known_tokens,
                  JanusError *error);
+// The same from pixels that are fitted already.
+bool vision_init_fitted(Vision *v, JanusModel *model, const uint8_t *rgb,
+                        const int32_t *known_tokens, JanusError *error);
+// The picture as the model sees it, [size][size][3], malloc'd; NULL and an error on failure. Needs
+// no lock.
+uint8_t *vision_fit(const JanusModel *model, const JanusImage *image, JanusError *error);
 // For the features alone: `tokens` say nothing.
 bool vision_init_features(Vision *v, JanusModel *model, const JanusImage *image, JanusError *error);
 void vision_clear(Vision *v, JanusModel *model); // an empty one is allowed

@@ -285,10 +285,12 @@ static void test_known_tokens(JanusModel *model, const JanusImage *image) {
 
 // --- passes --------------------------------------------------------------------------------------
 
-// All rows' hidden states [3][dim] behind the prompt, which is read in chunks of other sizes.
-static void hidden_after(JanusModel *model, const JanusRequest *request, const Vision *vision,
+// All rows' hidden states [3][dim] behind the prompt, which is read in chunks of other sizes; of
+// the picture `seen` has what is seen and nothing computed.
+static void hidden_after(JanusModel *model, const JanusRequest *request, PicturePrefix *seen,
                          int chunk_rows, float *hidden) {
   GenerationPlan plan = generation_plan(1, true, 5, 5);
+  seen->n_common_done = seen->n_own_done[0] = seen->n_own_done[1] = 0;
   Generation g;
   JanusPrompt prompt = {0};
   JanusError error = {0};
@@ -296,10 +298,9 @@ static void hidden_after(JanusModel *model, const JanusRequest *request, const V
   pad_prefix_release(model->pads, model->device); // it outlives a run: start without
   model->pads = NULL;
   if (!check(janus_request_prompt(model, request, &prompt, &error) &&
-                 generation_init(&g, model, &plan, &prompt, &error),
+                 generation_init(&g, model, &plan, &prompt, seen, &error),
              "chunks of %d rows%s", chunk_rows, error.message))
     return;
-  g.picture = (GenerationPicture){vision->aligned, vision->tokens};
   while (generation_prefill_done(&g) < generation_prefill_total(&g))
     generation_prefill(&g, NULL);
   generation_feed(&g, 0, 1, NULL, 0, NULL);
@@ -318,8 +319,10 @@ static void test_chunks(JanusModel *model, const JanusImage *image) {
   while (ok && !vision_is_done(&vision))
     ok = vision_step(&vision, model, NULL, NULL);
   check(ok, "the picture is seen");
+  PicturePrefix *seen = picture_prefix_new(model, NULL, NULL, NULL);
+  picture_prefix_see(seen, model, &vision);
   for (size_t i = 0; ok && i < sizeof chunks / sizeof *chunks; i++) {
-    hidden_after(model, &request, &vision, chunks[i], i == 0 ? expected : found);
+    hidden_after(model, &request, seen, chunks[i], i == 0 ? expected : found);
     if (i > 0)
       check(memcmp(expected, found, n * sizeof *found) == 0,
             "prompt chunks of %d rows give the bits of 32", chunks[i]);
@@ -327,6 +330,7 @@ static void test_chunks(JanusModel *model, const JanusImage *image) {
   check(memcmp(expected, expected + dim, dim * sizeof *found) != 0 &&
             memcmp(expected + dim, expected + 2 * dim, dim * sizeof *found) != 0,
         "the three rows differ");
+  picture_prefix_free(seen, model->device);
   vision_clear(&vision, model);
   free(found);
   free(expected);
@@ -419,6 +423,7 @@ int main(int argc, char **argv) {
   const JanusImage image = load_picture("portrait.png");
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     JanusModel *model = open_checkpoint(names[i], jk_cpu_best_isa(), 2);
+    model->pictures_budget_bytes = 0; // every edit computes everything; test-prefix has the others
     printf("# %s\n", names[i]);
     test_one_prefix(model, &image);
     test_samples(model, &image);

@@ -196,7 +196,7 @@ static void hidden_after(JanusModel *model, int chunk_rows, const char *text, fl
   pad_prefix_release(model->pads, model->device);
   model->pads = NULL;
   if (!check(janus_request_prompt(model, &request, &prompt, &error) &&
-                 generation_init(&g, model, &plan, &prompt, &error),
+                 generation_init(&g, model, &plan, &prompt, NULL, &error),
              "chunks of %d rows%s", chunk_rows, error.message))
     return;
   while (generation_prefill_done(&g) < generation_prefill_total(&g))
