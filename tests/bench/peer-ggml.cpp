@@ -3,8 +3,8 @@
 // ik_llama.cpp's ggml, built elsewhere from their own repositories. Prints one JSON object a line:
 // type, rows, bytes a second of the weights, and the read bandwidth of the same moment.
 // Usage: peer-ggml THREADS ROWS[,ROWS...] TYPE[,TYPE...]
-#include <ggml.h>
 #include <ggml-backend.h>
+#include <ggml.h>
 #if __has_include(<ggml-cpu.h>)
 #include <ggml-cpu.h>
 #endif
@@ -124,7 +124,8 @@ Products prepare(ggml_type type, int n_rows, ggml_backend_t backend) {
   std::vector<ggml_tensor *> w;
   for (int i = 0; i < n_matrices; i++)
     w.push_back(ggml_new_tensor_2d(p.weights, type, n_in, n_out));
-  p.weights_buffer = ggml_backend_alloc_ctx_tensors_from_buft(p.weights, weights_place(w[0], backend));
+  p.weights_buffer =
+      ggml_backend_alloc_ctx_tensors_from_buft(p.weights, weights_place(w[0], backend));
   const std::vector<float> values = random_floats((size_t)n_in * n_out, 1 / 64.0f);
   std::vector<uint8_t> packed(ggml_row_size(type, n_in) * n_out);
   ggml_quantize_chunk(type, values.data(), packed.data(), 0, n_out, n_in, nullptr);
