@@ -323,12 +323,14 @@ static void on_cancelled(GCancellable *cancellable, gpointer session) {
 }
 
 // What is shown of every sample while it is painted, blank; NULL where that, the pictures that come
-// of it and what GLib must not be refused do not fit into memory.
-static guint8 *new_previews(gsize n, gsize picture_bytes, JanusError *error) {
-  const gsize n_bytes = n * picture_bytes;
-  guint8 *shown = janus_memory_has_room(2 * n_bytes + SPARE_BYTES, "the pictures", error)
-                      ? g_try_malloc(n_bytes)
-                      : NULL;
+// of it and what GLib must not be refused do not fit into memory, also without what the model keeps
+// for other edits.
+static guint8 *new_previews(JanusModel *model, gsize n, gsize picture_bytes, JanusError *error) {
+  const gsize n_bytes = n * picture_bytes, n_needed = 2 * n_bytes + SPARE_BYTES;
+  if (!janus_memory_has_room(n_needed, "the pictures", NULL))
+    janus_model_drop_kept(model);
+  guint8 *shown =
+      janus_memory_has_room(n_needed, "the pictures", error) ? g_try_malloc(n_bytes) : NULL;
   if (shown)
     memset(shown, BLANK_LEVEL, n_bytes);
   else if (error->code == JANUS_ERROR_NONE)
@@ -364,7 +366,7 @@ static gboolean run_session(LimnerJob *job, JanusModel *model, JanusError *error
   const gsize n = (gsize)request.n_samples;
   run.session = session;
   run.picture_bytes = (gsize)info->image_size_px * (gsize)info->image_size_px * 3;
-  run.shown = new_previews(n, run.picture_bytes, error);
+  run.shown = new_previews(model, n, run.picture_bytes, error);
   if (!run.shown) {
     janus_session_free(session);
     return FALSE;

@@ -35,6 +35,11 @@ static void print_describing(const JanusModelInfo *info, const JanusMemory *memo
     printf("describing: not with this model\n");
 }
 
+static void print_picture_cache(const JanusModelInfo *info) {
+  g_autofree char *most = cli_bytes_text(info->picture_cache_bytes);
+  printf("between edits: what was computed of their pictures, up to %s\n", most);
+}
+
 static void print_model(const CliCommon *common, const JanusModelInfo *info,
                         const JanusMemory *memory, const JanusMemory *describing) {
   g_autofree char *bytes = cli_bytes_text(info->weights_bytes);
@@ -58,6 +63,7 @@ static void print_model(const CliCommon *common, const JanusModelInfo *info,
   printf("device cuda: not in this build\n");
   print_memory(info, memory);
   print_describing(info, describing);
+  print_picture_cache(info);
 }
 
 // --- a model, for programs -----------------------------------------------------------------------
@@ -96,9 +102,10 @@ static void print_model_json(const CliCommon *common, const JanusModelInfo *info
   }
   printf("}, \"describes\": %s, \"describing_bytes\": ", info->describes ? "true" : "false");
   if (info->describes)
-    printf("%zu}\n", describing->total_bytes);
+    printf("%zu", describing->total_bytes);
   else
-    printf("null}\n");
+    printf("null");
+  printf(", \"picture_cache_bytes\": %zu}\n", info->picture_cache_bytes);
 }
 
 static int show_model(const CliCommon *common) {

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "app/recipe.h"
+#include "engine/model.h"
 #include "tests/app/support.h"
 
 #include <string.h>
@@ -132,6 +133,51 @@ static void test_job(void) {
   janus_model_free(model);
 }
 
+// SigLIP's blocks are what has layer norms: each looks at a picture through two.
+static int n_norms;
+static void (*layer_norm)(jk_device *, float *, const float *, const float *, const float *, int,
+                          int, float);
+
+static void count_norm(jk_device *dev, float *y, const float *x, const float *weight,
+                       const float *bias, int n_rows, int dim, float eps) {
+  n_norms++;
+  layer_norm(dev, y, x, weight, bias, n_rows, dim, eps);
+}
+
+static int run_counting(JanusModel *model, LimnerInput *input, const char *prompt, JanusFit fit) {
+  LimnerRequest request = {.prompt = (char *)prompt,
+                           .input = input,
+                           .fit = fit,
+                           .n_samples = 1,
+                           .seed = 7,
+                           .cfg = 5,
+                           .image_cfg = 5,
+                           .temperature = 1,
+                           .top_p = 1};
+  g_autoptr(LimnerJob) job = limner_job_new(&request);
+  n_norms = 0;
+  run(job, model);
+  return n_norms;
+}
+
+// As the window runs them one after another: edits of one picture, which may have been dropped
+// twice, another fit of it in between.
+static void test_looks_once(void) {
+  JanusModel *model = open_tiny();
+  g_autoptr(LimnerInput) input = load("turned-6.jpg"), again = load("turned-6.jpg");
+  layer_norm = model->device->layer_norm;
+  model->device->layer_norm = count_norm;
+  const int n_looking = run_counting(model, input, "make it blue", JANUS_FIT_PAD);
+  g_assert_cmpint(n_looking, ==, 2 * model->siglip.n_blocks + 1);
+  g_assert_cmpint(run_counting(model, input, "open the door", JANUS_FIT_PAD), ==, 0);
+  g_assert_cmpint(run_counting(model, again, "add a cat", JANUS_FIT_PAD), ==, 0);
+  g_assert_cmpint(run_counting(model, input, "make it blue", JANUS_FIT_CROP), ==, n_looking);
+  g_assert_cmpint(run_counting(model, input, "and a dog", JANUS_FIT_PAD), ==, 0);
+  janus_model_drop_kept(model);
+  g_assert_cmpint(run_counting(model, input, "make it blue", JANUS_FIT_PAD), ==, n_looking);
+  janus_model_free(model);
+}
+
 // Each of the picture, its fit and its guidance makes a difference.
 static void test_it_matters(void) {
   JanusModel *model = open_tiny();
@@ -231,6 +277,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/edit/seen", test_seen);
   g_test_add_func("/edit/request", test_request);
   g_test_add_func("/edit/job", test_job);
+  g_test_add_func("/edit/looks-once", test_looks_once);
   g_test_add_func("/edit/it-matters", test_it_matters);
   g_test_add_func("/edit/chain", test_chain);
   g_test_add_func("/edit/blank-prompt", test_blank_prompt);
