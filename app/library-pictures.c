@@ -4,6 +4,7 @@
 
 #include "app/picture-load.h"
 #include "app/recipe.h"
+#include "app/sample-private.h"
 
 #include <gdk-pixbuf/gdk-pixbuf.h>
 #include <glib/gstdio.h>
@@ -273,4 +274,34 @@ LimnerPicture *limner_library_load_picture(LimnerLibrary *self, LimnerEntry *ent
                                               limner_picture_get_width(bare),
                                               limner_picture_get_height(bare), parameters, json)
               : NULL;
+}
+
+LimnerSample *limner_library_load_sample(LimnerLibrary *self, LimnerEntry *entry, GError **error) {
+  g_autoptr(LimnerPicture) picture = limner_library_load_picture(self, entry, error);
+  const char *json = picture ? limner_picture_get_recipe(picture) : NULL;
+  g_autoptr(LimnerRecipe) recipe = json ? limner_recipe_parse(json, error) : NULL;
+  if (!recipe) {
+    if (picture && !json)
+      g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
+                  "%s: expected a picture with a recipe, found none",
+                  limner_entry_get_facts(entry)->name);
+    return NULL;
+  }
+  g_autoptr(LimnerInput) input =
+      recipe->input_sha256 ? limner_library_load_input(self, recipe->input_sha256, NULL) : NULL;
+  LimnerRequest request = recipe->request;
+  request.prompt = recipe->request.prompt ? recipe->request.prompt : (char *)"";
+  request.input = input;
+  LimnerSample *sample = limner_sample_new(&request, recipe->sample);
+  guint grid = 0;
+  while (grid * grid < (guint)recipe->n_tokens)
+    grid++;
+  SampleUpdate update = {
+      .picture = limner_picture_ref(picture),
+      .tokens = g_bytes_new(recipe->tokens, (gsize)recipe->n_tokens * sizeof *recipe->tokens),
+      .n_rows = grid,
+      .grid = grid,
+      .finished = TRUE};
+  limner_sample_apply(sample, &update);
+  return sample;
 }

@@ -138,6 +138,9 @@ GPtrArray *limner_library_ancestors(LimnerLibrary *self, LimnerEntry *entry, GEr
 
 // The whole picture with its texts, from its file. Owned.
 LimnerPicture *limner_library_load_picture(LimnerLibrary *self, LimnerEntry *entry, GError **error);
+// The same as a finished sample of the request that its recipe tells, with the picture it was made
+// of where the library has that. Owned.
+LimnerSample *limner_library_load_sample(LimnerLibrary *self, LimnerEntry *entry, GError **error);
 enum { LIMNER_THUMBNAIL_PX = 256 };
 // At most LIMNER_THUMBNAIL_PX on a side, from the cache or else from the file (about a millisecond
 // or ten). Owned; without texts. The caller bounds how many it holds.

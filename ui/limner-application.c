@@ -14,6 +14,7 @@ struct _LimnerApplication {
   // Owned
   GSettings *settings; // NULL when the schema is not there
   LimnerJobQueue *queue;
+  LimnerLibrary *library;
   char *model; // asked for on the command line and not opened yet
 };
 
@@ -25,6 +26,8 @@ static const char *const accelerators[][3] = {
     {"win.open-picture", "<Control>o"},
     {"win.save", "<Control>s"},
     {"win.save-as", "<Control><Shift>s"},
+    {"win.library", "<Control>l"},
+    {"win.search", "<Control>f"},
     {"win.controls", "F9"},
     {"app.quit", "<Control>q"},
 };
@@ -58,8 +61,10 @@ static void open_wanted_model(LimnerApplication *self) {
 static void limner_application_activate(GApplication *application) {
   LimnerApplication *self = LIMNER_APPLICATION(application);
   GtkWindow *window = gtk_application_get_active_window(GTK_APPLICATION(self));
-  if (!window)
+  if (!window) {
     window = GTK_WINDOW(limner_window_new(GTK_APPLICATION(self), self->queue, self->settings));
+    limner_window_set_library(LIMNER_WINDOW(window), self->library);
+  }
   gtk_window_present(window);
   open_wanted_model(self);
 }
@@ -98,11 +103,15 @@ static void limner_application_startup(GApplication *application) {
   gtk_window_set_default_icon_name("org.limner.Limner");
   self->settings = limner_settings_new();
   self->queue = limner_job_queue_new();
+  g_autofree char *folder = limner_library_dup_default_folder();
+  self->library = limner_library_open(folder, NULL);
+  limner_library_rescan_async(self->library, NULL, NULL, NULL);
 }
 
 static void limner_application_shutdown(GApplication *application) {
   LimnerApplication *self = LIMNER_APPLICATION(application);
   limner_job_queue_shutdown(self->queue);
+  g_clear_object(&self->library);
   G_APPLICATION_CLASS(limner_application_parent_class)->shutdown(application);
 }
 

@@ -37,6 +37,7 @@ struct _LimnerControls {
   GtkToggleButton *keep_button;
   GtkSpinButton *top_k_spin;
   GtkSpinButton *top_p_spin;
+  GtkCheckButton *tokens_check;
   GtkLabel *device_label;
   GtkWidget *generate_button;
   // Owned
@@ -230,6 +231,7 @@ LimnerRequest *limner_controls_take_request(LimnerControls *self) {
       .prompt = limner_prompt_dup_text(self->prompt),
       .input = input ? limner_input_ref(input) : NULL,
       .fit = limner_drop_zone_get_fit(self->drop_zone),
+      .uses_input_tokens = input && gtk_check_button_get_active(self->tokens_check),
       .n_samples = (int)typed_value(self->samples_spin),
       .seed = take_seed(self),
       .cfg = limner_slider_get_value(self->guidance_slider),
@@ -240,6 +242,30 @@ LimnerRequest *limner_controls_take_request(LimnerControls *self) {
   };
   remember(self, request.prompt);
   return g_memdup2(&request, sizeof request);
+}
+
+int limner_controls_get_n_samples(LimnerControls *self) {
+  return (int)typed_value(self->samples_spin);
+}
+
+void limner_controls_set_request(LimnerControls *self, const LimnerRequest *request, guint index) {
+  limner_drop_zone_set_input(self->drop_zone, request->input);
+  limner_drop_zone_set_fit(self->drop_zone, request->fit);
+  limner_prompt_replace_text(self->prompt, request->prompt);
+  g_object_set(self->guidance_slider, "value", request->cfg, NULL);
+  g_object_set(self->variety_slider, "value", request->temperature, NULL);
+  if (request->input) {
+    g_object_set(self->freedom_slider, "value", request->image_cfg, NULL);
+    gtk_check_button_set_active(self->tokens_check, request->uses_input_tokens);
+  }
+  gtk_spin_button_set_value(self->top_k_spin, request->top_k);
+  gtk_spin_button_set_value(self->top_p_spin, request->top_p);
+  if (limner_controls_get_n_samples(self) <= (int)index)
+    gtk_spin_button_set_value(self->samples_spin, index + 1);
+  set_seed(self, request->seed, TRUE);
+  update_world(self);
+  scroll_to_top(self);
+  limner_controls_focus_prompt(self);
 }
 
 void limner_controls_start(LimnerControls *self, const char *prompt) {
@@ -272,6 +298,7 @@ void limner_controls_bind_settings(LimnerControls *self, GSettings *settings) {
   self->settings = g_object_ref(settings);
   limner_settings_bind(settings, "samples", gtk_spin_button_get_adjustment(self->samples_spin),
                        "value");
+  limner_settings_bind(settings, "use-input-tokens", self->tokens_check, "active");
   limner_settings_bind(settings, "keep-seed", self->keep_button, "active");
   limner_settings_bind(settings, "seed", gtk_spin_button_get_adjustment(self->seed_spin), "value");
   self->seed_is_chosen = FALSE;
@@ -313,6 +340,7 @@ static void limner_controls_class_init(LimnerControlsClass *klass) {
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, keep_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, top_k_spin);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, top_p_spin);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, tokens_check);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, device_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, generate_button);
   gtk_widget_class_bind_template_callback(widget_class, on_prompt_changed);

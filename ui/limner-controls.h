@@ -17,6 +17,10 @@ void limner_controls_set_model(LimnerControls *self, const LimnerModelSummary *m
 // What is asked for now. Draws a new seed unless it is kept or was just chosen, and remembers the
 // prompt. Owned.
 LimnerRequest *limner_controls_take_request(LimnerControls *self);
+int limner_controls_get_n_samples(LimnerControls *self);
+// Shows what was asked for, so that sample `index` comes out again: its words, its picture, its
+// seed and all that it depends on.
+void limner_controls_set_request(LimnerControls *self, const LimnerRequest *request, guint index);
 // Whether the controls ask for something that can be done; else they say what is missing.
 gboolean limner_controls_check(LimnerControls *self);
 // Where the picture to change is; borrowed.

@@ -2,6 +2,8 @@
 // The content provider of pictures, and the drags that carry it.
 #include "ui/limner-drag.h"
 
+#include "ui/limner-kept.h"
+
 #include <glib/gi18n.h>
 
 #define PNG "image/png"
@@ -26,7 +28,9 @@ LimnerInput *limner_input_new_from_sample(LimnerSample *sample) {
   // Translators: what a painted picture is called when it is changed further
   g_autofree char *name =
       g_strdup_printf(_("Sample %u, seed %s"), limner_sample_get_index(sample) + 1, seed);
-  return limner_input_new_from_picture(limner_sample_get_picture(sample), name, NULL);
+  LimnerEntry *entry = limner_sample_get_entry(sample);
+  return limner_input_new_from_picture(limner_sample_get_picture(sample), name,
+                                       entry ? limner_entry_get_facts(entry)->sha256 : NULL);
 }
 
 static GdkContentFormats *limner_content_ref_formats(GdkContentProvider *provider) {

@@ -21,6 +21,7 @@ struct _LimnerDropZone {
   GtkLabel *name_label;
   GtkLabel *size_label;
   GtkWidget *fit_box;
+  GtkToggleButton *pad_button;
   GtkToggleButton *crop_button;
   GtkWidget *choose_button;
   GtkWidget *clear_button;
@@ -124,6 +125,10 @@ void limner_drop_zone_set_input(LimnerDropZone *self, LimnerInput *input) {
 
 JanusFit limner_drop_zone_get_fit(LimnerDropZone *self) {
   return gtk_toggle_button_get_active(self->crop_button) ? JANUS_FIT_CROP : JANUS_FIT_PAD;
+}
+
+void limner_drop_zone_set_fit(LimnerDropZone *self, JanusFit fit) {
+  gtk_toggle_button_set_active(fit == JANUS_FIT_CROP ? self->crop_button : self->pad_button, TRUE);
 }
 
 gboolean limner_drop_zone_is_loading(LimnerDropZone *self) {
@@ -230,6 +235,7 @@ static void bind_template(GtkWidgetClass *widget_class) {
   gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, name_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, size_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, fit_box);
+  gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, pad_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, crop_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, choose_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, clear_button);

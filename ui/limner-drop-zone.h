@@ -16,6 +16,7 @@ LimnerInput *limner_drop_zone_get_input(LimnerDropZone *self); // borrowed, may 
 void limner_drop_zone_set_input(LimnerDropZone *self, LimnerInput *input);
 // How the picture becomes square.
 JanusFit limner_drop_zone_get_fit(LimnerDropZone *self);
+void limner_drop_zone_set_fit(LimnerDropZone *self, JanusFit fit);
 // Reads a picture off the window's thread; the newest wins. What goes wrong is said in the zone,
 // which keeps the picture it has.
 void limner_drop_zone_load(LimnerDropZone *self, GFile *file);

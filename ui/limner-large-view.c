@@ -3,6 +3,7 @@
 #include "ui/limner-large-view.h"
 
 #include "ui/limner-canvas.h"
+#include "ui/limner-kept.h"
 #include "ui/limner-seen.h"
 #include "ui/limner-words.h"
 
@@ -16,6 +17,7 @@ struct _LimnerLargeView {
   AdwWindowTitle *title;
   GtkToggleButton *original_button;
   GtkToggleButton *before_button;
+  GtkButton *favourite_button;
   GtkStack *stack;
   GtkPicture *picture;
   LimnerSeen *before;
@@ -75,6 +77,33 @@ static void on_key_released(LimnerLargeView *self, guint key) {
 
 // --- the sample ----------------------------------------------------------------------------------
 
+// "Sample 2 of 4 – seed 7"; of one of the library when it was made instead. Owned.
+static char *dup_made(LimnerSample *sample, LimnerEntry *entry) {
+  const LimnerRequest *request = limner_sample_get_request(sample);
+  g_autofree char *seed = g_strdup_printf("%" G_GUINT64_FORMAT, request->seed);
+  if (!entry)
+    return g_strdup_printf(_("Sample %u of %d – seed %s"), limner_sample_get_index(sample) + 1,
+                           request->n_samples, seed);
+  g_autofree char *time = limner_words_for_time(limner_entry_get_facts(entry)->made_us);
+  return g_strdup_printf(_("Sample %u – seed %s – %s"), limner_sample_get_index(sample) + 1, seed,
+                         time);
+}
+
+void limner_large_view_update_entry(LimnerLargeView *self) {
+  if (!self->sample)
+    return;
+  LimnerEntry *entry = limner_sample_get_entry(self->sample);
+  const gboolean is_favourite = entry && limner_entry_get_facts(entry)->is_favourite;
+  g_autofree char *made = dup_made(self->sample, entry);
+  adw_window_title_set_subtitle(self->title, made);
+  gtk_widget_set_visible(GTK_WIDGET(self->favourite_button), entry != NULL);
+  gtk_button_set_icon_name(self->favourite_button,
+                           is_favourite ? "starred-symbolic" : "non-starred-symbolic");
+  gtk_accessible_update_property(GTK_ACCESSIBLE(self->favourite_button),
+                                 GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                 is_favourite ? _("No favourite any more") : _("Favourite"), -1);
+}
+
 void limner_large_view_set_sample(LimnerLargeView *self, LimnerSample *sample) {
   if (!g_set_object(&self->sample, sample))
     return;
@@ -84,14 +113,10 @@ void limner_large_view_set_sample(LimnerLargeView *self, LimnerSample *sample) {
   if (!sample)
     return;
   const LimnerRequest *request = limner_sample_get_request(sample);
-  g_autofree char *seed = g_strdup_printf("%" G_GUINT64_FORMAT, request->seed);
-  g_autofree char *made =
-      g_strdup_printf(_("Sample %u of %d – seed %s"), limner_sample_get_index(sample) + 1,
-                      request->n_samples, seed);
   g_autofree char *words = limner_words_for_sample(sample);
   const char *prompt = request->prompt;
   adw_window_title_set_title(self->title, *prompt ? prompt : _("No prompt"));
-  adw_window_title_set_subtitle(self->title, made);
+  limner_large_view_update_entry(self);
   gtk_picture_set_alternative_text(self->picture, words);
   gtk_accessible_update_property(GTK_ACCESSIBLE(self->stack), GTK_ACCESSIBLE_PROPERTY_LABEL, words,
                                  -1);
@@ -128,6 +153,7 @@ static void limner_large_view_class_init(LimnerLargeViewClass *klass) {
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, header);
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, toasts);
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, before_button);
+  gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, favourite_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, stack);
   gtk_widget_class_bind_template_child(widget_class, LimnerLargeView, before);
   gtk_widget_class_bind_template_callback(widget_class, update_before);

@@ -12,6 +12,8 @@ G_DECLARE_FINAL_TYPE(LimnerLargeView, limner_large_view, LIMNER, LARGE_VIEW, Gtk
 
 // Shows this sample and follows it while it grows; NULL empties the view.
 void limner_large_view_set_sample(LimnerLargeView *self, LimnerSample *sample);
+// Says anew what the library knows of the sample.
+void limner_large_view_update_entry(LimnerLargeView *self);
 LimnerSample *limner_large_view_get_sample(LimnerLargeView *self);    // borrowed, may be NULL
 AdwToastOverlay *limner_large_view_get_toasts(LimnerLargeView *self); // borrowed
 

@@ -2,6 +2,7 @@
 // What is done with pictures: save, copy, look at, and take one to change.
 #include "ui/limner-drag.h"
 #include "ui/limner-files.h"
+#include "ui/limner-kept.h"
 #include "ui/limner-window-private.h"
 
 #include <glib/gi18n.h>
@@ -45,39 +46,80 @@ static LimnerSample *usable_sample(LimnerWindow *self) {
   return sample;
 }
 
-// "Pictures/Limner/limner-7_0.png": from the home folder on. Owned.
-static char *short_path(const char *path) {
+void limner_window_use_sample(LimnerWindow *self, LimnerSampleUse use) {
+  if (!limner_window_is_library(self)) {
+    LimnerSample *sample = usable_sample(self);
+    if (sample)
+      use(self, sample);
+    return;
+  }
+  g_autoptr(GPtrArray) chosen = limner_library_page_dup_chosen(self->library_page);
+  if (chosen->len > 0)
+    limner_window_use_entry(self, chosen->pdata[0], use);
+  else
+    limner_window_say(self, _("Choose a picture first"));
+}
+
+// --- keeping and saving --------------------------------------------------------------------------
+
+char *limner_window_dup_short_path(const char *path) {
   const char *home = g_get_home_dir();
   const size_t n = strlen(home);
   const gboolean is_inside = strncmp(path, home, n) == 0 && path[n] == G_DIR_SEPARATOR;
   return g_filename_display_name(is_inside ? path + n + 1 : path);
 }
 
-static void on_saved(GObject *source, GAsyncResult *result, gpointer data) {
-  g_autoptr(LimnerWindow) self = data;
-  g_autoptr(GError) error = NULL;
-  g_autofree char *path = limner_files_save_finish(result, &error);
+static void say_saved(LimnerWindow *self, const char *path, const GError *error) {
   g_application_release(g_application_get_default());
   if (!path) {
     limner_window_say_problem(self, error->message);
     return;
   }
-  g_autofree char *where = short_path(path);
+  g_autofree char *where = limner_window_dup_short_path(path);
   g_autofree char *words = g_strdup_printf(_("Saved to %s"), where);
   limner_window_say_with_file(self, words, path);
 }
 
-static void save(GtkWidget *widget, const char *action, GVariant *parameter) {
-  LimnerWindow *self = LIMNER_WINDOW(widget);
-  LimnerSample *sample = usable_sample(self);
-  if (!sample)
-    return;
-  g_autofree char *folder = limner_files_dup_folder();
-  g_autofree char *name = limner_sample_dup_file_name(sample);
+static void on_saved(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(LimnerWindow) self = data;
+  g_autoptr(GError) error = NULL;
+  g_autofree char *path = limner_files_save_finish(result, &error);
+  say_saved(self, path, error);
+}
+
+// In the library already, unless its file is gone: the path. Owned.
+static gpointer keep_again(LimnerLibrary *library, gpointer data, GCancellable *cancellable,
+                           GError **error) {
+  LimnerSample *sample = data;
+  g_autoptr(LimnerEntry) entry = limner_library_keep(
+      library, limner_sample_get_picture(sample), limner_sample_get_request(sample)->input, error);
+  return entry ? limner_library_dup_path(library, entry) : NULL;
+}
+
+static void on_kept_again(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(LimnerWindow) self = data;
+  g_autoptr(GError) error = NULL;
+  g_autofree char *path = limner_library_call_finish(LIMNER_LIBRARY(source), result, &error);
+  say_saved(self, path, error);
+}
+
+// Pictures that were stopped say nothing of how they were made: those are files and no more.
+static void save_sample(LimnerWindow *self, LimnerSample *sample) {
   // A window closed meanwhile does not end the program before the file is whole.
   g_application_hold(g_application_get_default());
+  if (self->library && limner_picture_get_recipe(limner_sample_get_picture(sample))) {
+    limner_library_call_async(self->library, keep_again, g_object_ref(sample), g_object_unref,
+                              g_free, NULL, on_kept_again, g_object_ref(self));
+    return;
+  }
+  g_autofree char *folder = limner_files_dup_folder();
+  g_autofree char *name = limner_sample_dup_file_name(sample);
   limner_files_save_new_async(limner_sample_get_picture(sample), folder, name, on_saved,
                               g_object_ref(self));
+}
+
+static void save(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_window_use_sample(LIMNER_WINDOW(widget), save_sample);
 }
 
 static void on_save_chosen(LimnerWindow *self, int response) {
@@ -89,11 +131,7 @@ static void on_save_chosen(LimnerWindow *self, int response) {
   limner_files_save_as_async(picture, path, on_saved, g_object_ref(self));
 }
 
-static void save_as(GtkWidget *widget, const char *action, GVariant *parameter) {
-  LimnerWindow *self = LIMNER_WINDOW(widget);
-  LimnerSample *sample = usable_sample(self);
-  if (!sample)
-    return;
+static void save_sample_as(LimnerWindow *self, LimnerSample *sample) {
   g_clear_pointer(&self->saving_as, limner_picture_unref);
   self->saving_as = limner_picture_ref(limner_sample_get_picture(sample));
   GtkFileChooserNative *chooser =
@@ -104,33 +142,62 @@ static void save_as(GtkWidget *widget, const char *action, GVariant *parameter) 
   gtk_native_dialog_show(GTK_NATIVE_DIALOG(chooser));
 }
 
+static void save_as(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_window_use_sample(LIMNER_WINDOW(widget), save_sample_as);
+}
+
 static void show_file(GtkWidget *widget, const char *action, GVariant *parameter) {
   limner_files_show(g_variant_get_bytestring(parameter));
 }
 
-static void copy(GtkWidget *widget, const char *action, GVariant *parameter) {
-  LimnerWindow *self = LIMNER_WINDOW(widget);
-  LimnerSample *sample = usable_sample(self);
-  if (!sample)
-    return;
+static void copy_sample(LimnerWindow *self, LimnerSample *sample) {
   g_autoptr(LimnerInput) input = limner_input_new_from_sample(sample);
   g_autoptr(GdkContentProvider) content = limner_content_provider_new(input);
-  gdk_clipboard_set_content(gtk_widget_get_clipboard(widget), content);
+  gdk_clipboard_set_content(gtk_widget_get_clipboard(GTK_WIDGET(self)), content);
   limner_window_say(self, _("Picture copied"));
+}
+
+static void copy(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_window_use_sample(LIMNER_WINDOW(widget), copy_sample);
+}
+
+// --- looking at one ------------------------------------------------------------------------------
+
+// Swiping back leads where Back does.
+static void set_library_navigatable(LimnerWindow *self, gboolean can_navigate) {
+  AdwLeafletPage *page = adw_leaflet_get_page(self->pages, GTK_WIDGET(self->library_page));
+  adw_leaflet_page_set_navigatable(page, can_navigate);
+}
+
+void limner_window_view_sample(LimnerWindow *self, LimnerSample *sample, GtkWidget *from) {
+  const gboolean was_large = limner_window_is_large(self);
+  limner_large_view_set_sample(self->large_view, sample);
+  if (was_large)
+    return;
+  self->came_from = from;
+  set_library_navigatable(self, from == GTK_WIDGET(self->library_page));
+  adw_leaflet_set_visible_child(self->pages, GTK_WIDGET(self->large_view));
+  gtk_widget_grab_focus(GTK_WIDGET(self->large_view));
 }
 
 static void view(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
   LimnerSample *sample = limner_gallery_get_chosen(self->gallery);
-  if (!sample)
-    return;
-  limner_large_view_set_sample(self->large_view, sample);
-  adw_leaflet_set_visible_child(self->pages, GTK_WIDGET(self->large_view));
-  gtk_widget_grab_focus(GTK_WIDGET(self->large_view));
+  if (sample)
+    limner_window_view_sample(self, sample, self->main_page);
+}
+
+void limner_window_go_to_main(LimnerWindow *self) {
+  adw_leaflet_set_visible_child(self->pages, self->main_page);
 }
 
 void limner_window_go_back(LimnerWindow *self) {
-  adw_leaflet_set_visible_child(self->pages, self->main_page);
+  const gboolean is_library =
+      limner_window_is_large(self) && self->came_from == GTK_WIDGET(self->library_page);
+  set_library_navigatable(self, TRUE);
+  adw_leaflet_set_visible_child(self->pages, is_library ? self->came_from : self->main_page);
+  if (is_library)
+    limner_library_page_focus_grid(self->library_page);
 }
 
 static void back(GtkWidget *widget, const char *action, GVariant *parameter) {
@@ -140,6 +207,11 @@ static void back(GtkWidget *widget, const char *action, GVariant *parameter) {
 static void step(GtkWidget *widget, int by) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
   LimnerSample *sample = limner_large_view_get_sample(self->large_view);
+  LimnerEntry *entry = sample ? limner_sample_get_entry(sample) : NULL;
+  if (entry && self->came_from == GTK_WIDGET(self->library_page)) {
+    limner_window_step_entry(self, entry, by);
+    return;
+  }
   LimnerSample *neighbour = sample ? limner_gallery_get_neighbour(self->gallery, sample, by) : NULL;
   if (neighbour)
     limner_large_view_set_sample(self->large_view, neighbour);
@@ -156,26 +228,26 @@ static void next(GtkWidget *widget, const char *action, GVariant *parameter) {
 // --- pictures to change --------------------------------------------------------------------------
 
 // Makes it the input and waits for words, wherever the person came from.
-static void change(LimnerWindow *self, LimnerInput *input) {
-  limner_window_go_back(self);
+void limner_window_change(LimnerWindow *self, LimnerInput *input) {
+  limner_window_go_to_main(self);
   adw_flap_set_reveal_flap(self->flap, TRUE);
   limner_controls_change(self->controls, input);
 }
 
-static void edit(GtkWidget *widget, const char *action, GVariant *parameter) {
-  LimnerWindow *self = LIMNER_WINDOW(widget);
-  LimnerSample *sample = usable_sample(self);
-  if (!sample)
-    return;
+static void edit_sample(LimnerWindow *self, LimnerSample *sample) {
   g_autoptr(LimnerInput) input = limner_input_new_from_sample(sample);
-  change(self, input);
+  limner_window_change(self, input);
+}
+
+static void edit(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_window_use_sample(LIMNER_WINDOW(widget), edit_sample);
 }
 
 static void edit_origin(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
   LimnerJob *job = limner_gallery_get_job(self->gallery);
   if (job && limner_job_get_request(job)->input)
-    change(self, limner_job_get_request(job)->input);
+    limner_window_change(self, limner_job_get_request(job)->input);
 }
 
 static void on_picture_chosen(LimnerWindow *self, int response) {
@@ -203,7 +275,7 @@ static void open_picture(GtkWidget *widget, const char *action, GVariant *parame
 
 static void paste_picture(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
-  limner_window_go_back(self);
+  limner_window_go_to_main(self);
   adw_flap_set_reveal_flap(self->flap, TRUE);
   limner_drop_zone_paste(limner_controls_get_drop_zone(self->controls));
 }

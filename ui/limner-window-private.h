@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Inside the window: what its parts share. limner-window.c paints and knows the model;
-// limner-window-pictures.c does what is done with pictures.
+// limner-window-pictures.c does what is done with pictures, limner-window-library.c keeps them.
 #ifndef LIMNER_WINDOW_PRIVATE_H
 #define LIMNER_WINDOW_PRIVATE_H
 
 #include "ui/limner-controls.h"
 #include "ui/limner-gallery.h"
 #include "ui/limner-large-view.h"
+#include "ui/limner-library-page.h"
 #include "ui/limner-window.h"
 
 struct _LimnerWindow {
@@ -21,18 +22,26 @@ struct _LimnerWindow {
   AdwFlap *flap;
   LimnerControls *controls;
   LimnerGallery *gallery;
+  LimnerLibraryPage *library_page;
   LimnerLargeView *large_view;
   // Owned
   LimnerJobQueue *queue;
   GSettings *settings;
+  LimnerLibrary *library;    // NULL = pictures are not kept
+  GQueue requests;           // of LimnerRequest, whose drafts are still to be written
+  GPtrArray *deleted;        // of LimnerEntry: what Undo brings back; NULL = nothing
+  GCancellable *opening;     // of the picture that is to be looked at; NULL = none
   GSignalGroup *job_signals; // of the job in the gallery
   GtkFileChooserNative *chooser;
   AdwToast *toast;          // the last one while it is shown
   LimnerPicture *saving_as; // what the open Save As dialog is about
   // Borrowed
   AdwToastOverlay *toasted; // where the toast is
+  GtkWidget *came_from;     // the page that the large view leads back to
   // Plain
-  gint64 toasted_us; // since when
+  gboolean is_starting; // a draft is being written
+  guint inhibiting;     // sleep; 0 = not
+  gint64 toasted_us;    // since when
 };
 
 // Whether the large view is open.
@@ -41,9 +50,29 @@ gboolean limner_window_is_large(LimnerWindow *self);
 void limner_window_say(LimnerWindow *self, const char *text);
 // The same with a button that shows the file; NULL = without.
 void limner_window_say_with_file(LimnerWindow *self, const char *text, const char *path);
+// The same with any button.
+void limner_window_say_with_button(LimnerWindow *self, const char *text, const char *label,
+                                   const char *action, GVariant *target);
 void limner_window_say_problem(LimnerWindow *self, const char *text);
-// From the large view to the others.
+// From the large view to where it was opened, from there to the main page.
 void limner_window_go_back(LimnerWindow *self);
+void limner_window_go_to_main(LimnerWindow *self);
+gboolean limner_window_is_library(LimnerWindow *self);
+// Opens the large view; `from` is the page that leads back.
+void limner_window_view_sample(LimnerWindow *self, LimnerSample *sample, GtkWidget *from);
+// Paints it, with a draft where there is a library.
+void limner_window_paint(LimnerWindow *self, const LimnerRequest *request);
+// Does something with the picture chosen on the page that is shown, as soon as it is read; says
+// why where that cannot be.
+typedef void (*LimnerSampleUse)(LimnerWindow *self, LimnerSample *sample);
+void limner_window_use_sample(LimnerWindow *self, LimnerSampleUse use);
+void limner_window_use_entry(LimnerWindow *self, LimnerEntry *entry, LimnerSampleUse use);
+// Its picture to change, waiting for words.
+void limner_window_change(LimnerWindow *self, LimnerInput *input);
+// Another picture of the library in the large view.
+void limner_window_step_entry(LimnerWindow *self, LimnerEntry *entry, int by);
+// "Pictures/Limner/limner-7_0.png": from the home folder on. Owned.
+char *limner_window_dup_short_path(const char *path);
 
 // A dialog of which there is one at a time; borrowed.
 GtkFileChooserNative *limner_window_new_chooser(LimnerWindow *self, const char *title,
@@ -52,5 +81,8 @@ GtkFileChooserNative *limner_window_new_chooser(LimnerWindow *self, const char *
 char *limner_window_end_chooser(LimnerWindow *self, int response);
 
 void limner_window_install_picture_actions(GtkWidgetClass *widget_class);
+void limner_window_install_library_actions(GtkWidgetClass *widget_class);
+void limner_window_init_library(LimnerWindow *self);
+void limner_window_dispose_library(LimnerWindow *self);
 
 #endif

@@ -19,6 +19,17 @@ gboolean limner_window_is_large(LimnerWindow *self) {
   return adw_leaflet_get_visible_child(self->pages) == GTK_WIDGET(self->large_view);
 }
 
+gboolean limner_window_is_library(LimnerWindow *self) {
+  return adw_leaflet_get_visible_child(self->pages) == GTK_WIDGET(self->library_page);
+}
+
+static AdwToastOverlay *get_toasts(LimnerWindow *self) {
+  if (limner_window_is_large(self))
+    return limner_large_view_get_toasts(self->large_view);
+  return limner_window_is_library(self) ? limner_library_page_get_toasts(self->library_page)
+                                        : limner_gallery_get_toasts(self->gallery);
+}
+
 static void forget_toast(LimnerWindow *self) {
   g_clear_object(&self->toast);
 }
@@ -35,9 +46,7 @@ static void add_toast(LimnerWindow *self, AdwToastOverlay *overlay) {
 // A toast that is still coming in gets other words: libadwaita before 1.3 crashes when it is
 // dismissed then. An older one makes room.
 static void prepare_toast(LimnerWindow *self) {
-  AdwToastOverlay *overlay = limner_window_is_large(self)
-                                 ? limner_large_view_get_toasts(self->large_view)
-                                 : limner_gallery_get_toasts(self->gallery);
+  AdwToastOverlay *overlay = get_toasts(self);
   const gboolean is_young = g_get_monotonic_time() - self->toasted_us < YOUNG_TOAST_US;
   if (self->toast && self->toasted == overlay && is_young)
     return;
@@ -47,16 +56,22 @@ static void prepare_toast(LimnerWindow *self) {
   add_toast(self, overlay);
 }
 
-void limner_window_say_with_file(LimnerWindow *self, const char *text, const char *path) {
+void limner_window_say_with_button(LimnerWindow *self, const char *text, const char *label,
+                                   const char *action, GVariant *target) {
   g_autofree char *markup = g_markup_escape_text(text, -1);
-  GVariant *target = path ? g_variant_new_bytestring(path) : NULL;
   prepare_toast(self);
   adw_toast_set_title(self->toast, markup);
-  adw_toast_set_button_label(self->toast, path ? _("Show in Files") : NULL);
+  adw_toast_set_button_label(self->toast, label);
   // in this order the button never has an action without what it is about
   adw_toast_set_action_name(self->toast, NULL);
   adw_toast_set_action_target_value(self->toast, target);
-  adw_toast_set_action_name(self->toast, path ? "win.show-file" : NULL);
+  adw_toast_set_action_name(self->toast, action);
+}
+
+void limner_window_say_with_file(LimnerWindow *self, const char *text, const char *path) {
+  limner_window_say_with_button(self, text, path ? _("Show in Files") : NULL,
+                                path ? "win.show-file" : NULL,
+                                path ? g_variant_new_bytestring(path) : NULL);
 }
 
 void limner_window_say(LimnerWindow *self, const char *text) {
@@ -124,7 +139,7 @@ static void on_job_state(LimnerWindow *self, GParamSpec *pspec, LimnerJob *job) 
   if (limner_job_get_state(job) != LIMNER_JOB_DONE)
     return;
   notify_done(self, job);
-  if (limner_window_is_large(self))
+  if (limner_window_is_large(self) || limner_window_is_library(self))
     limner_window_say(self, _("The pictures are ready"));
 }
 
@@ -145,23 +160,15 @@ static void on_queue_changed(LimnerWindow *self) {
   update_queue(self);
 }
 
-static void paint(LimnerWindow *self, const LimnerRequest *request) {
-  g_autoptr(LimnerJob) job = limner_job_new(request);
-  limner_job_queue_add(self->queue, job);
-  adw_leaflet_set_visible_child(self->pages, self->main_page);
-  if (adw_flap_get_folded(self->flap))
-    adw_flap_set_reveal_flap(self->flap, FALSE);
-}
-
 static void generate(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
   if (!limner_controls_check(self->controls)) {
-    limner_window_go_back(self);
+    limner_window_go_to_main(self);
     adw_flap_set_reveal_flap(self->flap, TRUE);
     return;
   }
   g_autoptr(LimnerRequest) request = limner_controls_take_request(self->controls);
-  paint(self, request);
+  limner_window_paint(self, request);
 }
 
 static void paint_example(GtkWidget *widget, const char *action, GVariant *parameter) {
@@ -173,7 +180,7 @@ static void retry(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
   LimnerJob *job = limner_gallery_get_job(self->gallery);
   if (job)
-    paint(self, limner_job_get_request(job));
+    limner_window_paint(self, limner_job_get_request(job));
 }
 
 static void stop(GtkWidget *widget, const char *action, GVariant *parameter) {
@@ -184,6 +191,7 @@ static void stop(GtkWidget *widget, const char *action, GVariant *parameter) {
 }
 
 static void stop_all(GtkWidget *widget, const char *action, GVariant *parameter) {
+  g_queue_clear_full(&LIMNER_WINDOW(widget)->requests, (GDestroyNotify)limner_request_free);
   limner_job_queue_cancel_all(LIMNER_WINDOW(widget)->queue);
 }
 
@@ -192,7 +200,7 @@ static void new_picture(GtkWidget *widget, const char *action, GVariant *paramet
   LimnerJob *job = limner_gallery_get_job(self->gallery);
   if (job && limner_job_is_over(job))
     show_job(self, NULL);
-  adw_leaflet_set_visible_child(self->pages, self->main_page);
+  limner_window_go_to_main(self);
   adw_flap_set_reveal_flap(self->flap, TRUE);
   limner_controls_start(self->controls, "");
   limner_controls_focus_prompt(self->controls);
@@ -252,7 +260,7 @@ static void open_model(GtkWidget *widget, const char *action, GVariant *paramete
 // What is open is closed first; then the painting stops.
 static void escape(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
-  if (limner_window_is_large(self))
+  if (limner_window_is_large(self) || limner_window_is_library(self))
     limner_window_go_back(self);
   else if (adw_flap_get_folded(self->flap) && adw_flap_get_reveal_flap(self->flap))
     adw_flap_set_reveal_flap(self->flap, FALSE);
@@ -313,6 +321,8 @@ LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *que
 
 static void limner_window_dispose(GObject *object) {
   LimnerWindow *self = LIMNER_WINDOW(object);
+  limner_window_dispose_library(self);
+  g_action_map_remove_action(G_ACTION_MAP(self), "controls"); // it would hold the flap
   g_clear_object(&self->job_signals);
   g_clear_object(&self->chooser);
   g_clear_object(&self->toast);
@@ -335,6 +345,7 @@ static void bind_template(GtkWidgetClass *widget_class) {
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, flap);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, controls);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, gallery);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, library_page);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, large_view);
   gtk_widget_class_bind_template_callback(widget_class, on_message_closed);
   gtk_widget_class_bind_template_callback(widget_class, on_controls_revealed);
@@ -354,6 +365,7 @@ static void install_actions(GtkWidgetClass *widget_class) {
   for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
     gtk_widget_class_install_action(widget_class, actions[i].name, NULL, actions[i].activate);
   limner_window_install_picture_actions(widget_class);
+  limner_window_install_library_actions(widget_class);
 }
 
 static void limner_window_class_init(LimnerWindowClass *klass) {
@@ -362,6 +374,7 @@ static void limner_window_class_init(LimnerWindowClass *klass) {
   g_type_ensure(LIMNER_TYPE_CONTROLS);
   g_type_ensure(LIMNER_TYPE_GALLERY);
   g_type_ensure(LIMNER_TYPE_LARGE_VIEW);
+  g_type_ensure(LIMNER_TYPE_LIBRARY_PAGE);
   bind_template(GTK_WIDGET_CLASS(klass));
   install_actions(GTK_WIDGET_CLASS(klass));
 }
@@ -378,6 +391,7 @@ static void name_close_button(GtkWidget *widget) {
 
 static void limner_window_init(LimnerWindow *self) {
   gtk_widget_init_template(GTK_WIDGET(self));
+  limner_window_init_library(self);
   name_close_button(GTK_WIDGET(self->message_bar));
   g_autoptr(GPropertyAction) controls =
       g_property_action_new("controls", self->flap, "reveal-flap");

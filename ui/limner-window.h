@@ -4,6 +4,7 @@
 #define LIMNER_WINDOW_H
 
 #include "app/job-queue.h"
+#include "app/library.h"
 
 #include <adwaita.h>
 
@@ -13,5 +14,7 @@ G_DECLARE_FINAL_TYPE(LimnerWindow, limner_window, LIMNER, WINDOW, AdwApplication
 // Takes references. `settings` may be NULL.
 LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *queue,
                                 GSettings *settings);
+// Keeps from now on every finished picture there. Once; takes a reference.
+void limner_window_set_library(LimnerWindow *self, LimnerLibrary *library);
 
 #endif

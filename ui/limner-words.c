@@ -102,6 +102,22 @@ char *limner_words_for_sample(LimnerSample *sample) {
                          request->n_samples, prompt);
 }
 
+char *limner_words_for_entry(LimnerEntry *entry) {
+  const LimnerEntryFacts *facts = limner_entry_get_facts(entry);
+  const char *state = facts->is_missing     ? _("the file is missing")
+                      : facts->is_deleted   ? _("deleted")
+                      : facts->is_favourite ? _("favourite")
+                                            : NULL;
+  const char *prompt = *facts->prompt ? facts->prompt : _("no prompt");
+  return state ? g_strdup_printf("%s, %s", prompt, state) : g_strdup(prompt);
+}
+
+char *limner_words_for_time(gint64 time_us) {
+  g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(time_us / G_USEC_PER_SEC);
+  // Translators: when a picture was made, for g_date_time_format()
+  return time ? g_date_time_format(time, _("%e %B %Y, %H:%M")) : g_strdup("");
+}
+
 char *limner_words_for_model(LimnerJobQueue *queue) {
   const LimnerModelSummary *model = limner_job_queue_get_model(queue);
   if (limner_job_queue_get_model_state(queue) == LIMNER_MODEL_LOADING)

@@ -4,6 +4,7 @@
 #define LIMNER_WORDS_H
 
 #include "app/job-queue.h"
+#include "app/library.h"
 
 // "336 of 576 tokens – 410 tokens/s – 2 s left", "Stopped after 3 of 24 rows", ... Owned.
 char *limner_words_for_job(LimnerJob *job);
@@ -11,6 +12,10 @@ char *limner_words_for_job(LimnerJob *job);
 double limner_words_get_fraction(LimnerJob *job);
 // "Sample 2 of 4, a red house on a green hill at night". Owned.
 char *limner_words_for_sample(LimnerSample *sample);
+// "a red house on a green hill at night, favourite": a picture of the library. Owned.
+char *limner_words_for_entry(LimnerEntry *entry);
+// "12 May 2026, 14:05": when something was made. Owned.
+char *limner_words_for_time(gint64 time_us);
 // "Demo model – CPU (AVX-512), 2 threads", or what the model is waited for. Owned.
 char *limner_words_for_model(LimnerJobQueue *queue);
 

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: MIT
+// The library in the window: jobs that keep their pictures, the page of all of them, and what is
+// done with those.
+#include "ui/limner-window-private.h"
+
+#include "app/draft.h"
+#include "ui/limner-drag.h"
+#include "ui/limner-files.h"
+#include "ui/limner-kept.h"
+#include "ui/limner-settings.h"
+
+#include <glib/gi18n.h>
+
+// --- painting ------------------------------------------------------------------------------------
+
+typedef struct Start {
+  LimnerRequest *request;
+  char *model_folder;
+} Start;
+
+static void start_free(gpointer data) {
+  Start *start = data;
+  limner_request_free(start->request);
+  g_free(start->model_folder);
+  g_free(start);
+}
+
+static gpointer write_draft(LimnerLibrary *library, gpointer data, GCancellable *cancellable,
+                            GError **error) {
+  const Start *start = data;
+  return limner_library_new_draft(library, start->request, start->model_folder);
+}
+
+static void start_next(LimnerWindow *self);
+
+static void on_draft(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(LimnerWindow) self = data;
+  g_autoptr(LimnerDraft) draft = limner_library_call_finish(LIMNER_LIBRARY(source), result, NULL);
+  self->is_starting = FALSE;
+  if (!self->queue || !draft) // closed meanwhile: it is offered at the next start
+    return;
+  g_autoptr(LimnerJob) job = limner_draft_new_job(g_steal_pointer(&draft));
+  limner_job_queue_add(self->queue, job);
+  start_next(self);
+}
+
+// One at a time: jobs run in the order in which they were asked for.
+static void start_next(LimnerWindow *self) {
+  if (self->is_starting || g_queue_is_empty(&self->requests))
+    return;
+  const LimnerModelSummary *model = limner_job_queue_get_model(self->queue);
+  Start *start = g_new0(Start, 1);
+  start->request = g_queue_pop_head(&self->requests);
+  start->model_folder = model ? g_strdup(model->folder)
+                              : limner_settings_dup_string(self->settings, "model-folder", "demo");
+  self->is_starting = TRUE;
+  limner_library_call_async(self->library, write_draft, start, start_free,
+                            (GDestroyNotify)limner_draft_free, NULL, on_draft, g_object_ref(self));
+}
+
+void limner_window_paint(LimnerWindow *self, const LimnerRequest *request) {
+  if (self->library) {
+    g_queue_push_tail(&self->requests, limner_request_copy(request));
+    start_next(self);
+  } else {
+    g_autoptr(LimnerJob) job = limner_job_new(request);
+    limner_job_queue_add(self->queue, job);
+  }
+  limner_window_go_to_main(self);
+  if (adw_flap_get_folded(self->flap))
+    adw_flap_set_reveal_flap(self->flap, FALSE);
+}
+
+// --- pictures of the library as samples ----------------------------------------------------------
+
+typedef struct Use {
+  LimnerWindow *window;
+  LimnerEntry *entry;
+  LimnerSampleUse use;
+} Use;
+
+static void use_free(Use *use) {
+  g_object_unref(use->window);
+  g_object_unref(use->entry);
+  g_free(use);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Use, use_free)
+
+static gpointer load_sample(LimnerLibrary *library, gpointer data, GCancellable *cancellable,
+                            GError **error) {
+  return limner_library_load_sample(library, data, error);
+}
+
+static void on_sample(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(Use) use = data;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(LimnerSample) sample =
+      limner_library_call_finish(LIMNER_LIBRARY(source), result, &error);
+  if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED) || !use->window->library)
+    return;
+  if (!sample) {
+    limner_window_say(use->window, error->message);
+    return;
+  }
+  limner_sample_set_entry(sample, use->entry);
+  use->use(use->window, sample);
+}
+
+// The newest wish wins.
+void limner_window_use_entry(LimnerWindow *self, LimnerEntry *entry, LimnerSampleUse use) {
+  Use *data = g_new0(Use, 1);
+  data->window = g_object_ref(self);
+  data->entry = g_object_ref(entry);
+  data->use = use;
+  if (self->opening)
+    g_cancellable_cancel(self->opening);
+  g_clear_object(&self->opening);
+  self->opening = g_cancellable_new();
+  limner_library_call_async(self->library, load_sample, g_object_ref(entry), g_object_unref,
+                            g_object_unref, self->opening, on_sample, data);
+}
+
+static void view_sample(LimnerWindow *self, LimnerSample *sample) {
+  limner_window_view_sample(self, sample, GTK_WIDGET(self->library_page));
+}
+
+static void on_open(LimnerWindow *self, LimnerEntry *entry) {
+  limner_window_use_entry(self, entry, view_sample);
+}
+
+// The picture beside it; the page behind it follows.
+void limner_window_step_entry(LimnerWindow *self, LimnerEntry *entry, int by) {
+  g_autoptr(LimnerEntry) there = limner_library_page_dup_neighbour(self->library_page, entry, by);
+  if (!there)
+    return;
+  limner_library_page_choose(self->library_page, there);
+  on_open(self, there);
+}
+
+// --- several at once -----------------------------------------------------------------------------
+
+static LimnerSample *shown_sample(LimnerWindow *self) {
+  return limner_window_is_large(self) ? limner_large_view_get_sample(self->large_view)
+                                      : limner_gallery_get_chosen(self->gallery);
+}
+
+// The entries that an action is about; says so when there are none. Owned.
+static GPtrArray *dup_chosen(LimnerWindow *self) {
+  GPtrArray *chosen = limner_window_is_library(self)
+                          ? limner_library_page_dup_chosen(self->library_page)
+                          : g_ptr_array_new_with_free_func(g_object_unref);
+  if (!limner_window_is_library(self)) {
+    LimnerSample *sample = shown_sample(self);
+    LimnerEntry *entry = sample ? limner_sample_get_entry(sample) : NULL;
+    if (entry)
+      g_ptr_array_add(chosen, g_object_ref(entry));
+  }
+  if (chosen->len > 0)
+    return chosen;
+  limner_window_say(self, limner_window_is_library(self) ? _("Choose a picture first")
+                                                         : _("This picture is not in the library"));
+  g_ptr_array_unref(chosen);
+  return NULL;
+}
+
+static void on_changed(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(LimnerWindow) self = data;
+  g_autoptr(GError) error = NULL;
+  limner_library_call_finish(LIMNER_LIBRARY(source), result, &error);
+  if (error && self->library)
+    limner_window_say_problem(self, error->message);
+}
+
+static void change_entries(LimnerWindow *self, LimnerLibraryCall call, GPtrArray *entries,
+                           GAsyncReadyCallback callback) {
+  limner_library_call_async(self->library, call, g_ptr_array_ref(entries),
+                            (GDestroyNotify)g_ptr_array_unref, g_object_unref, NULL, callback,
+                            g_object_ref(self));
+}
+
+// --- favourites ----------------------------------------------------------------------------------
+
+// All of them, or none when all are already. The first as it is now.
+static gpointer mark(LimnerLibrary *library, gpointer data, GCancellable *cancellable,
+                     GError **error) {
+  GPtrArray *entries = data;
+  gboolean are_all = TRUE;
+  for (guint i = 0; i < entries->len; i++) {
+    g_autoptr(LimnerEntry) now =
+        limner_library_find(library, limner_entry_get_facts(entries->pdata[i])->sha256, NULL);
+    are_all = are_all && now && limner_entry_get_facts(now)->is_favourite;
+  }
+  for (guint i = 0; i < entries->len; i++)
+    if (!limner_library_set_favourite(library, entries->pdata[i], !are_all, error))
+      return NULL;
+  return limner_library_find(library, limner_entry_get_facts(entries->pdata[0])->sha256, error);
+}
+
+static gboolean is_entry(LimnerEntry *a, LimnerEntry *b) {
+  return a && b && limner_entry_get_facts(a)->id == limner_entry_get_facts(b)->id;
+}
+
+static void on_marked(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(LimnerWindow) self = data;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(LimnerEntry) entry = limner_library_call_finish(LIMNER_LIBRARY(source), result, &error);
+  if (!self->library)
+    return;
+  if (error)
+    limner_window_say_problem(self, error->message);
+  if (!entry)
+    return;
+  LimnerSample *sample = shown_sample(self);
+  if (sample && is_entry(limner_sample_get_entry(sample), entry))
+    limner_sample_set_entry(sample, entry);
+  limner_large_view_update_entry(self->large_view);
+  if (!limner_window_is_library(self))
+    limner_window_say(self, limner_entry_get_facts(entry)->is_favourite
+                                ? _("Now a favourite")
+                                : _("No favourite any more"));
+}
+
+static void favourite(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  g_autoptr(GPtrArray) entries = self->library ? dup_chosen(self) : NULL;
+  if (entries)
+    change_entries(self, mark, entries, on_marked);
+}
+
+// --- the trash -----------------------------------------------------------------------------------
+
+static gpointer restore(LimnerLibrary *library, gpointer data, GCancellable *cancellable,
+                        GError **error) {
+  GPtrArray *entries = data;
+  for (guint i = 0; i < entries->len; i++)
+    if (!limner_library_restore(library, entries->pdata[i], error))
+      return NULL;
+  return NULL;
+}
+
+static gpointer delete (LimnerLibrary *library, gpointer data, GCancellable *cancellable,
+                        GError **error) {
+  GPtrArray *entries = data;
+  for (guint i = 0; i < entries->len; i++)
+    if (!limner_library_delete(library, entries->pdata[i], error))
+      return NULL;
+  return NULL;
+}
+
+static void say_deleted(LimnerWindow *self, guint n) {
+  g_autofree char *words =
+      g_strdup_printf(ngettext("%u picture deleted", "%u pictures deleted", n), n);
+  limner_window_say_with_button(self, words, _("Undo"), "win.undo", NULL);
+}
+
+// What is deleted here already is put back.
+static void delete_chosen(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  g_autoptr(GPtrArray) entries = self->library ? dup_chosen(self) : NULL;
+  if (!entries)
+    return;
+  if (limner_entry_get_facts(entries->pdata[0])->is_deleted) {
+    change_entries(self, restore, entries, on_changed);
+    limner_window_say(self, _("Put back"));
+    return;
+  }
+  g_clear_pointer(&self->deleted, g_ptr_array_unref);
+  self->deleted = g_ptr_array_ref(entries);
+  if (limner_window_is_large(self))
+    limner_window_go_back(self);
+  change_entries(self, delete, entries, on_changed);
+  say_deleted(self, entries->len);
+}
+
+static void undo(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  if (!self->deleted)
+    return;
+  change_entries(self, restore, self->deleted, on_changed);
+  g_clear_pointer(&self->deleted, g_ptr_array_unref);
+  limner_window_say(self, _("Put back"));
+}
+
+// --- once more -----------------------------------------------------------------------------------
+
+// Whether a picture says how it can be made again; else says why not.
+static gboolean can_repeat(LimnerWindow *self, LimnerSample *sample) {
+  LimnerEntry *entry = limner_sample_get_entry(sample);
+  const LimnerEntryFacts *facts = entry ? limner_entry_get_facts(entry) : NULL;
+  if (facts && facts->kind == LIMNER_KIND_DECODED)
+    limner_window_say(self, _("This picture was made from tokens: it has no settings"));
+  else if (facts && facts->input_sha256 && !limner_sample_get_request(sample)->input)
+    limner_window_say(self, _("The picture it was made from is not in the library any more"));
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static void repeat_sample(LimnerWindow *self, LimnerSample *sample) {
+  if (!can_repeat(self, sample))
+    return;
+  g_autoptr(LimnerRequest) request = limner_request_copy(limner_sample_get_request(sample));
+  request->n_samples = limner_controls_get_n_samples(self->controls);
+  request->first_sample = 0;
+  request->seed = limner_random_seed();
+  limner_window_paint(self, request);
+}
+
+static void more_like_this(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_window_use_sample(LIMNER_WINDOW(widget), repeat_sample);
+}
+
+static void take_settings(LimnerWindow *self, LimnerSample *sample) {
+  if (!can_repeat(self, sample))
+    return;
+  limner_window_go_to_main(self);
+  adw_flap_set_reveal_flap(self->flap, TRUE);
+  limner_controls_set_request(self->controls, limner_sample_get_request(sample),
+                              limner_sample_get_index(sample));
+  limner_window_say(self, _("Generate paints this picture again"));
+}
+
+static void use_settings(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_window_use_sample(LIMNER_WINDOW(widget), take_settings);
+}
+
+// --- the page ------------------------------------------------------------------------------------
+
+static void show_library(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  adw_leaflet_set_visible_child(self->pages, GTK_WIDGET(self->library_page));
+  limner_library_page_focus_grid(self->library_page);
+}
+
+static void search(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  adw_leaflet_set_visible_child(self->pages, GTK_WIDGET(self->library_page));
+  limner_library_page_search(self->library_page);
+}
+
+static void show_chosen(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  g_autoptr(GPtrArray) entries = self->library ? dup_chosen(self) : NULL;
+  if (!entries)
+    return;
+  g_autofree char *path = limner_library_dup_path(self->library, entries->pdata[0]);
+  limner_files_show(path);
+}
+
+// --- the library's own news ----------------------------------------------------------------------
+
+static void on_kept(LimnerWindow *self, LimnerJob *job, guint index, LimnerEntry *entry) {
+  g_autoptr(LimnerSample) sample = g_list_model_get_item(limner_job_get_samples(job), index);
+  if (!sample)
+    return;
+  limner_sample_set_entry(sample, entry);
+  limner_large_view_update_entry(self->large_view);
+}
+
+static void on_problem(LimnerWindow *self, const char *sentence) {
+  limner_window_say_problem(self, sentence);
+}
+
+void limner_window_set_library(LimnerWindow *self, LimnerLibrary *library) {
+  g_autofree char *problem = limner_library_dup_problem(library);
+  self->library = g_object_ref(library);
+  limner_library_page_set_library(self->library_page, library);
+  g_signal_connect_object(library, "kept", G_CALLBACK(on_kept), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object(library, "problem", G_CALLBACK(on_problem), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object(self->library_page, "open", G_CALLBACK(on_open), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object(self->library_page, "problem", G_CALLBACK(on_problem), self,
+                          G_CONNECT_SWAPPED);
+  if (problem)
+    limner_window_say_problem(self, problem);
+  gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.library", TRUE);
+  gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.search", TRUE);
+}
+
+void limner_window_init_library(LimnerWindow *self) {
+  g_queue_init(&self->requests);
+  gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.library", FALSE);
+  gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.search", FALSE);
+}
+
+void limner_window_dispose_library(LimnerWindow *self) {
+  if (self->opening)
+    g_cancellable_cancel(self->opening);
+  g_clear_object(&self->opening);
+  g_queue_clear_full(&self->requests, (GDestroyNotify)limner_request_free);
+  g_clear_pointer(&self->deleted, g_ptr_array_unref);
+  g_clear_object(&self->library);
+}
+
+void limner_window_install_library_actions(GtkWidgetClass *widget_class) {
+  static const struct {
+    const char *name;
+    GtkWidgetActionActivateFunc activate;
+  } actions[] = {
+      {"win.library", show_library},
+      {"win.search", search},
+      {"win.favourite", favourite},
+      {"win.delete", delete_chosen},
+      {"win.undo", undo},
+      {"win.more-like-this", more_like_this},
+      {"win.use-settings", use_settings},
+      {"win.show-chosen", show_chosen},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
+    gtk_widget_class_install_action(widget_class, actions[i].name, NULL, actions[i].activate);
+}
