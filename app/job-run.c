@@ -284,14 +284,16 @@ static JanusImage engine_image(const LimnerRequest *request) {
 }
 
 // The picture's own tokens, when they are asked for and do decode to its pixels: a program may have
-// changed those and kept the texts. NULL = the pixels are to be encoded. Owned.
-static GBytes *dup_input_tokens(const LimnerRequest *request, JanusModel *model) {
+// changed those and kept the texts. What the model keeps an edit of was seen to do so then. NULL =
+// the pixels are to be encoded. Owned.
+static GBytes *dup_input_tokens(const LimnerRequest *request, const JanusImage *image,
+                                JanusModel *model) {
   const JanusModelInfo *info = janus_model_get_info(model);
   GBytes *tokens = request->input && request->uses_input_tokens
                        ? limner_input_dup_tokens(request->input, info)
                        : NULL;
-  if (!tokens)
-    return NULL;
+  if (!tokens || janus_model_keeps(model, image, g_bytes_get_data(tokens, NULL)))
+    return tokens;
   const gsize n_bytes = (gsize)info->image_size_px * (gsize)info->image_size_px * 3;
   g_autofree guint8 *rgb = g_malloc(n_bytes);
   const guint8 *pixels =
@@ -344,7 +346,7 @@ static JanusSession *new_session(LimnerJob *job, JanusModel *model, LimnerReques
   const JanusModelInfo *info = janus_model_get_info(model);
   const JanusImage image = request->input ? engine_image(request) : (JanusImage){0};
   JanusRequest wanted = engine_request(request, request->input ? &image : NULL);
-  g_autoptr(GBytes) input_tokens = dup_input_tokens(request, model);
+  g_autoptr(GBytes) input_tokens = dup_input_tokens(request, &image, model);
   request->uses_input_tokens = input_tokens != NULL;
   wanted.image_tokens = input_tokens ? g_bytes_get_data(input_tokens, NULL) : NULL;
   GBytes *known = limner_job_get_known_tokens(job, info);

@@ -169,6 +169,10 @@ bool janus_image_fit(const JanusImage *image, int size_px, int min_size_px,
 bool janus_model_encode(JanusModel *model, const JanusImage *image, int32_t *tokens,
                         JanusError *error);
 
+// Whether something is kept of edits of this picture with these tokens given for it. False also for
+// want of memory.
+bool janus_model_keeps(JanusModel *model, const JanusImage *image, const int32_t *tokens);
+
 // --- memory -------------------------------------------------------------------------------------
 
 // Bytes a request needs, before anything is allocated.

@@ -116,6 +116,17 @@ static bool is_of(const PicturePrefix *prefix, const JanusModel *model, const ui
   return are_same && memcmp(prefix->rgb, rgb, rgb_bytes(model)) == 0;
 }
 
+bool janus_model_keeps(JanusModel *model, const JanusImage *image, const int32_t *tokens) {
+  uint8_t *rgb = vision_fit(model, image, NULL);
+  bool is_kept = false;
+  pthread_mutex_lock(&model->lock);
+  for (const PicturePrefix *prefix = model->pictures; rgb && prefix; prefix = prefix->next)
+    is_kept = is_kept || (prefix->tokens_are_given && is_of(prefix, model, rgb, tokens));
+  pthread_mutex_unlock(&model->lock);
+  free(rgb);
+  return is_kept;
+}
+
 static PicturePrefix *take_kept(JanusModel *model, const uint8_t *rgb,
                                 const int32_t *known_tokens) {
   PicturePrefix **place = &model->pictures;

@@ -178,6 +178,57 @@ static void test_looks_once(void) {
   janus_model_free(model);
 }
 
+// The convolutions of the VQ model, which checks a picture's own tokens by decoding them.
+static int n_convs;
+static void (*conv)(jk_device *, float *, const jk_conv *, const float *, const float *, int, int,
+                    jk_conv_mode);
+
+static void count_conv(jk_device *dev, float *y, const jk_conv *layer, const float *x,
+                       const float *residual, int height, int width, jk_conv_mode mode) {
+  n_convs++;
+  conv(dev, y, layer, x, residual, height, width, mode);
+}
+
+static int run_own_tokens(JanusModel *model, LimnerInput *input, const char *prompt) {
+  const LimnerRequest request = {.prompt = (char *)prompt,
+                                 .input = input,
+                                 .uses_input_tokens = TRUE,
+                                 .n_samples = 1,
+                                 .seed = 7,
+                                 .cfg = 5,
+                                 .image_cfg = 5,
+                                 .temperature = 1,
+                                 .top_p = 1};
+  g_autoptr(LimnerJob) job = limner_job_new(&request);
+  n_convs = 0;
+  run(job, model);
+  g_autoptr(LimnerSample) sample = dup_sample(job, 0);
+  LimnerPicture *picture = limner_sample_get_picture(sample);
+  g_autoptr(LimnerRecipe) recipe = limner_recipe_parse(limner_picture_get_recipe(picture), NULL);
+  g_assert_true(recipe->request.uses_input_tokens);
+  return n_convs;
+}
+
+// An own picture's tokens are decoded to be checked, by the first edit of it alone.
+static void test_checks_once(void) {
+  JanusModel *model = open_tiny();
+  g_autoptr(LimnerInput) photo = load("turned-6.jpg");
+  g_autoptr(LimnerJob) job = new_edit(photo, 1, JANUS_FIT_PAD, 2);
+  run(job, model);
+  g_autoptr(LimnerSample) sample = dup_sample(job, 0);
+  g_autoptr(LimnerInput) own =
+      limner_input_new_from_picture(limner_sample_get_picture(sample), "own", NULL);
+  conv = model->device->conv;
+  model->device->conv = count_conv;
+  const int n_both = run_own_tokens(model, own, "make it blue");
+  const int n_result = run_own_tokens(model, own, "open the door");
+  g_assert_cmpint(n_result, >, 0);
+  g_assert_cmpint(n_both, ==, 2 * n_result);
+  janus_model_drop_kept(model);
+  g_assert_cmpint(run_own_tokens(model, own, "add a cat"), ==, n_both);
+  janus_model_free(model);
+}
+
 // Each of the picture, its fit and its guidance makes a difference.
 static void test_it_matters(void) {
   JanusModel *model = open_tiny();
@@ -278,6 +329,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/edit/request", test_request);
   g_test_add_func("/edit/job", test_job);
   g_test_add_func("/edit/looks-once", test_looks_once);
+  g_test_add_func("/edit/checks-once", test_checks_once);
   g_test_add_func("/edit/it-matters", test_it_matters);
   g_test_add_func("/edit/chain", test_chain);
   g_test_add_func("/edit/blank-prompt", test_blank_prompt);
