@@ -160,6 +160,26 @@ void vq_conv(VqPass *pass, float *y, const jk_conv *weights, const float *x, con
   end(pass);
 }
 
+void vq_norm_conv(VqPass *pass, float *y, const jk_conv *weights, const VqNorm *norm,
+                  const float *x, const float *residual, float *normed) {
+  const JanusConfig *config = &pass->model->config;
+  jk_device *dev = pass->model->device;
+  const jk_group_norm in_front = {.weight = norm->weight,
+                                  .bias = norm->bias,
+                                  .n_groups = config->vq_norm_groups,
+                                  .eps = config->vq_norm_eps,
+                                  .swish = true};
+  if (!dev->norm_conv) {
+    vq_norm(pass, normed, x, norm, true);
+    vq_conv(pass, y, weights, normed, residual, JK_CONV_SAME);
+    return;
+  }
+  if (!begin(pass))
+    return;
+  dev->norm_conv(dev, y, weights, &in_front, x, residual, pass->side, pass->side, JK_CONV_SAME);
+  end(pass);
+}
+
 void vq_linear(VqPass *pass, float *y, const jk_linear *weights, const float *x, bool accumulate) {
   jk_device *dev = pass->model->device;
   if (!begin(pass))
@@ -171,14 +191,12 @@ void vq_linear(VqPass *pass, float *y, const jk_linear *weights, const float *x,
 // x += conv2(swish(norm2(conv1(swish(norm1(x)))))), x through the 1x1 when the width changes.
 void vq_res_block(VqPass *pass, const VqResBlock *res) {
   VqWorkspace *ws = pass->ws;
-  vq_norm(pass, ws->h, ws->x, &res->norm1, true);
-  vq_conv(pass, ws->spare, res->conv1, ws->h, NULL, JK_CONV_SAME);
-  vq_norm(pass, ws->spare, ws->spare, &res->norm2, true);
+  vq_norm_conv(pass, ws->spare, res->conv1, &res->norm1, ws->x, NULL, ws->h);
   if (res->shortcut) {
     vq_linear(pass, ws->h, res->shortcut, ws->x, false);
     vq_swap(&ws->x, &ws->h);
   }
-  vq_conv(pass, ws->x, res->conv2, ws->spare, ws->x, JK_CONV_SAME);
+  vq_norm_conv(pass, ws->x, res->conv2, &res->norm2, ws->spare, ws->x, ws->spare);
 }
 
 static void attention_block(VqPass *pass, const VqAttention *weights) {

@@ -40,6 +40,10 @@ void vq_swap(float **a, float **b);
 void vq_norm(VqPass *pass, float *y, const float *x, const VqNorm *weights, bool swish);
 void vq_conv(VqPass *pass, float *y, const jk_conv *weights, const float *x, const float *residual,
              jk_conv_mode mode);
+// y = conv(swish(norm(x))) + residual; `normed`, which may be x, holds the middle where the device
+// needs it.
+void vq_norm_conv(VqPass *pass, float *y, const jk_conv *weights, const VqNorm *norm,
+                  const float *x, const float *residual, float *normed);
 void vq_linear(VqPass *pass, float *y, const jk_linear *weights, const float *x, bool accumulate);
 
 // x += conv2(swish(norm2(conv1(swish(norm1(x)))))), x through the 1x1 when the width changes.

@@ -39,8 +39,8 @@ static void all_blocks(VqPass *pass) {
   vq_middle(pass, &vq->middle);
   for (int i = 0; i < vq->n_levels; i++)
     vq_level(pass, &vq->levels[i], JK_CONV_UP);
-  vq_norm(pass, ws->h, ws->x, &vq->norm_out, true);
-  vq_conv(pass, ws->x, vq->conv_out, ws->h, NULL, JK_CONV_SAME);
+  vq_norm_conv(pass, ws->h, vq->conv_out, &vq->norm_out, ws->x, NULL, ws->x);
+  vq_swap(&ws->x, &ws->h);
 }
 
 bool vq_decode(VqWorkspace *ws, JanusModel *model, const int32_t *tokens, const atomic_bool *cancel,

@@ -27,10 +27,9 @@ static bool end_picture(VqPass *pass, JanusError *error) {
   const VqEncoder *vq = &pass->model->vq_encoder;
   const size_t n_values = (size_t)vq_pass_pixels(pass) * (size_t)pass->model->config.code_dim;
   vq_middle(pass, &vq->middle);
-  vq_norm(pass, ws->h, ws->x, &vq->norm_out, true);
-  vq_conv(pass, ws->x, vq->conv_out, ws->h, NULL, JK_CONV_SAME);
-  vq_linear(pass, ws->h, vq->quant_conv, ws->x, false);
-  return vq_transfer(pass, false, ws->codes, ws->h, n_values * sizeof(float), error);
+  vq_norm_conv(pass, ws->h, vq->conv_out, &vq->norm_out, ws->x, NULL, ws->x);
+  vq_linear(pass, ws->x, vq->quant_conv, ws->h, false);
+  return vq_transfer(pass, false, ws->codes, ws->x, n_values * sizeof(float), error);
 }
 
 bool vq_encoder_step(VqPass *pass, int step, JanusError *error) {

@@ -11,6 +11,9 @@ enum { MAX_ROWS_PER_ITEM = 8, ITEMS_PER_THREAD = 4, KERNEL = JK_CONV_KERNEL };
 // the weights.
 static const size_t rows_budget_bytes = 256 * 1024;
 
+// Values that are normalised at once, behind the rows.
+enum { NORMED_VALUES = 8192 };
+
 static int min_int(int a, int b) {
   return a < b ? a : b;
 }
@@ -29,6 +32,19 @@ static size_t row_bytes(const jk_cpu_device *cpu, const jk_conv *conv, int n_px,
   const size_t n_padded = (size_t)(n_px + JK_CONV_MAX_TILE_PX) * (size_t)step + KERNEL;
   const size_t n_bytes = n_padded * (size_t)conv->n_in_even * value_bytes(cpu, conv);
   return (n_bytes + 63) / 64 * 64;
+}
+
+static size_t max_size(size_t a, size_t b) {
+  return a > b ? a : b;
+}
+
+// Bytes of the widest rows.
+static size_t rows_bytes(const jk_cpu_device *cpu, const jk_conv *conv) {
+  return max_size(KERNEL * row_bytes(cpu, conv, conv->max_width_px, 2), rows_budget_bytes);
+}
+
+static size_t normed_bytes(const jk_conv *conv) {
+  return max_size(NORMED_VALUES, (size_t)conv->n_in) * sizeof(float);
 }
 
 static jk_status reserve_scratch(jk_cpu_device *cpu, size_t n_bytes) {
@@ -80,8 +96,7 @@ static jk_status conv_create(jk_device *dev, jk_weight weight, jk_weight bias, j
   conv->n_out = weight.n_rows;
   conv->max_width_px = max_width_px;
   conv->format = format;
-  const size_t n_rows_bytes = KERNEL * row_bytes(jk_cpu_of(dev), conv, max_width_px, 2);
-  const size_t n_scratch = n_rows_bytes > rows_budget_bytes ? n_rows_bytes : rows_budget_bytes;
+  const size_t n_scratch = rows_bytes(jk_cpu_of(dev), conv) + normed_bytes(conv);
   if (!jk_conv_pack(conv, &weight, &bias) || reserve_scratch(jk_cpu_of(dev), n_scratch) != JK_OK) {
     conv_free(dev, conv);
     return JK_NO_MEMORY;
@@ -96,7 +111,8 @@ typedef struct shared_conv {
   const jk_conv *conv;
   float *y;
   const float *x, *residual;
-  int height, width; // of the input
+  const jk_group_job *norm; // of the input, or NULL
+  int height, width;        // of the input
   int n_units, units_per_part, units_per_pass;
   int n_px;    // outputs of a unit, for UP half of a row's
   int step;    // input rows and pixels from one unit and output to the next
@@ -110,36 +126,57 @@ static void *slot(const shared_conv *s, int thread, int row) {
   return scratch + (size_t)((row + s->n_slots) % s->n_slots) * s->slot_bytes;
 }
 
-// Pixels of a row as the kernel takes them.
-static void load_pixels(const shared_conv *s, char *dst, const float *src) {
+// Pixels as the kernel takes them.
+static void load_pixels(const shared_conv *s, char *dst, const float *src, size_t n_px) {
   const jk_conv *conv = s->conv;
-  const size_t n_in = (size_t)conv->n_in, width = (size_t)s->width;
+  const size_t n_in = (size_t)conv->n_in, size = value_bytes(s->cpu, conv);
   if (conv->format == JK_FORMAT_F32) {
-    memcpy(dst, src, width * n_in * sizeof *src);
+    memcpy(dst, src, n_px * n_in * sizeof *src);
     return;
   }
-  const size_t size = s->cpu->kernels.conv_value_bytes;
   if (conv->n_in_even == conv->n_in) {
-    s->cpu->kernels.conv_load(dst, src, width * n_in);
+    s->cpu->kernels.conv_load(dst, src, n_px * n_in);
     return;
   }
-  for (size_t px = 0; px < width; px++) {
+  for (size_t px = 0; px < n_px; px++) {
     char *at = dst + px * (n_in + 1) * size;
     s->cpu->kernels.conv_load(at, src + px * n_in, n_in);
     memset(at + n_in * size, 0, size);
   }
 }
 
+// The same of pixels that are normalised first.
+static void load_normed(const shared_conv *s, char *dst, const float *src, int thread) {
+  const jk_conv *conv = s->conv;
+  char *scratch = s->cpu->threads[thread].conv_rows;
+  float *normed = (float *)(void *)(scratch + rows_bytes(s->cpu, conv));
+  const size_t px_bytes = (size_t)conv->n_in_even * value_bytes(s->cpu, conv);
+  const int chunk_px = max_int(1, NORMED_VALUES / conv->n_in);
+  jk_group_job job = *s->norm;
+  for (int px = 0; px < s->width; px += chunk_px) {
+    const int n_px = min_int(s->width - px, chunk_px);
+    job.x = src + (size_t)px * (size_t)conv->n_in;
+    job.y = normed;
+    s->cpu->kernels.group_apply(&job, 0, n_px);
+    load_pixels(s, dst + (size_t)px * px_bytes, normed, (size_t)n_px);
+  }
+}
+
 // Row `at` of the padded input. `at` counts from -1 (the padding above).
-static void fill_row(const shared_conv *s, char *row, int at) {
+static void fill_row(const shared_conv *s, int at, int thread) {
+  char *row = slot(s, thread, at);
   const size_t px_bytes = (size_t)s->conv->n_in_even * value_bytes(s->cpu, s->conv);
   const size_t left = s->mode == JK_CONV_DOWN ? 0 : 1, width = (size_t)s->width;
   if (at < 0 || at >= s->height) {
     memset(row, 0, (left + width + 1) * px_bytes);
     return;
   }
+  const float *src = s->x + (size_t)at * width * (size_t)s->conv->n_in;
   memset(row, 0, left * px_bytes);
-  load_pixels(s, row + left * px_bytes, s->x + (size_t)at * width * (size_t)s->conv->n_in);
+  if (s->norm)
+    load_normed(s, row + left * px_bytes, src, thread);
+  else
+    load_pixels(s, row + left * px_bytes, src, width);
   memset(row + (left + width) * px_bytes, 0, px_bytes);
 }
 
@@ -224,7 +261,7 @@ static void conv_item(void *context, int item, int thread) {
   for (int unit = begin; unit < end; unit += s->units_per_pass) {
     const int last = unit + s->units_per_pass < end ? unit + s->units_per_pass : end;
     for (; n_filled < (last - 1) * s->step - above + KERNEL; n_filled++)
-      fill_row(s, slot(s, thread, n_filled), n_filled);
+      fill_row(s, n_filled, thread);
     run_units(s, unit, last, thread);
   }
 }
@@ -238,14 +275,15 @@ static void cut_work(shared_conv *s) {
   s->units_per_pass = (s->n_slots - KERNEL) / s->step + 1;
 }
 
-static void conv(jk_device *dev, float *y, const jk_conv *layer, const float *x,
-                 const float *residual, int height, int width, jk_conv_mode mode) {
+static void run(jk_cpu_device *cpu, float *y, const jk_conv *layer, const jk_group_job *norm,
+                const float *x, const float *residual, int height, int width, jk_conv_mode mode) {
   const int divisor = mode == JK_CONV_DOWN ? 2 : 1, factor = mode == JK_CONV_UP ? 2 : 1;
-  shared_conv s = {.cpu = jk_cpu_of(dev),
+  shared_conv s = {.cpu = cpu,
                    .conv = layer,
                    .y = y,
                    .x = x,
                    .residual = residual,
+                   .norm = norm,
                    .height = height,
                    .width = width,
                    .n_units = height / divisor,
@@ -255,21 +293,50 @@ static void conv(jk_device *dev, float *y, const jk_conv *layer, const float *x,
   if (s.n_units <= 0 || s.n_px <= 0)
     return;
   if (s.n_px * factor > layer->max_width_px) { // the padded rows would not fit
-    s.cpu->failure = JK_BAD_REQUEST;
+    cpu->failure = JK_BAD_REQUEST;
     return;
   }
   if (mode == JK_CONV_UP && !jk_conv_fold(layer)) {
-    s.cpu->failure = JK_NO_MEMORY;
+    cpu->failure = JK_NO_MEMORY;
     return;
   }
   cut_work(&s);
   const double n_products = mode == JK_CONV_UP ? 16.0 : 9.0;
-  jk_cpu_share(s.cpu, conv_item, &s, (s.n_units + s.units_per_part - 1) / s.units_per_part,
+  jk_cpu_share(cpu, conv_item, &s, (s.n_units + s.units_per_part - 1) / s.units_per_part,
                n_products * (double)s.n_units * (double)s.n_px * layer->n_in * layer->n_out);
+}
+
+static void conv(jk_device *dev, float *y, const jk_conv *layer, const float *x,
+                 const float *residual, int height, int width, jk_conv_mode mode) {
+  run(jk_cpu_of(dev), y, layer, NULL, x, residual, height, width, mode);
+}
+
+static void norm_conv(jk_device *dev, float *y, const jk_conv *layer, const jk_group_norm *norm,
+                      const float *x, const float *residual, int height, int width,
+                      jk_conv_mode mode) {
+  jk_cpu_device *cpu = jk_cpu_of(dev);
+  float *mean = malloc(2 * (size_t)norm->n_groups * sizeof *mean);
+  if (!mean) {
+    cpu->failure = JK_NO_MEMORY;
+    return;
+  }
+  jk_cpu_group_statistics(cpu, mean, mean + norm->n_groups, x, height * width, layer->n_in,
+                          norm->n_groups, norm->eps);
+  const jk_group_job job = {.weight = norm->weight,
+                            .bias = norm->bias,
+                            .mean = mean,
+                            .scale = mean + norm->n_groups,
+                            .channels = layer->n_in,
+                            .group_size = layer->n_in / norm->n_groups,
+                            .channel_end = layer->n_in,
+                            .swish = norm->swish};
+  run(cpu, y, layer, &job, x, residual, height, width, mode);
+  free(mean);
 }
 
 void jk_cpu_init_conv(jk_device *table) {
   table->conv_create = conv_create;
   table->conv_free = conv_free;
   table->conv = conv;
+  table->norm_conv = norm_conv;
 }

@@ -121,7 +121,7 @@ static double n_values(const shared_group *s) {
 }
 
 // Partitions depend on the number of pixels alone, and are added up in order.
-static void group_statistics(shared_group *s, float *mean, float *scale, float eps) {
+static void pass_statistics(shared_group *s, float *mean, float *scale, float eps) {
   int n_partitions = (s->n_pixels + s->partition_px - 1) / s->partition_px;
   jk_cpu_share(s->cpu, group_sums_item, s, n_partitions, n_values(s));
   double n = (double)s->n_pixels * (double)s->job.group_size;
@@ -134,6 +134,29 @@ static void group_statistics(shared_group *s, float *mean, float *scale, float e
     double variance = squares / n - sum / n * (sum / n);
     mean[group] = (float)(sum / n);
     scale[group] = (float)(1.0 / sqrt((variance < 0.0 ? 0.0 : variance) + (double)eps));
+  }
+}
+
+// The pass over the groups from `group` on.
+static void begin_pass(shared_group *s, int group, int n_groups) {
+  s->n_groups = n_groups - group < JK_STAT_GROUPS ? n_groups - group : JK_STAT_GROUPS;
+  s->job.channel_begin = group * s->job.group_size;
+  s->job.channel_end = (group + s->n_groups) * s->job.group_size;
+  s->partition_px = (s->n_pixels + JK_STAT_PARTITIONS - 1) / JK_STAT_PARTITIONS;
+  if (s->partition_px < PIXELS_PER_PARTITION)
+    s->partition_px = PIXELS_PER_PARTITION;
+}
+
+void jk_cpu_group_statistics(jk_cpu_device *dev, float *mean, float *scale, const float *x,
+                             int n_pixels, int channels, int n_groups, float eps) {
+  shared_group s = {
+      .cpu = dev,
+      .job = {.x = x, .channels = channels, .group_size = channels / n_groups},
+      .n_pixels = n_pixels,
+  };
+  for (int group = 0; group < n_groups; group += JK_STAT_GROUPS) {
+    begin_pass(&s, group, n_groups);
+    pass_statistics(&s, mean + group, scale + group, eps);
   }
 }
 
@@ -154,14 +177,9 @@ static void group_norm(jk_device *dev, float *y, const float *x, const float *we
               .swish = swish},
       .n_pixels = n_pixels,
   };
-  s.partition_px = (n_pixels + JK_STAT_PARTITIONS - 1) / JK_STAT_PARTITIONS;
-  if (s.partition_px < PIXELS_PER_PARTITION)
-    s.partition_px = PIXELS_PER_PARTITION;
   for (int group = 0; group < n_groups; group += JK_STAT_GROUPS) {
-    s.n_groups = n_groups - group < JK_STAT_GROUPS ? n_groups - group : JK_STAT_GROUPS;
-    s.job.channel_begin = group * s.job.group_size;
-    s.job.channel_end = (group + s.n_groups) * s.job.group_size;
-    group_statistics(&s, mean, scale, eps);
+    begin_pass(&s, group, n_groups);
+    pass_statistics(&s, mean, scale, eps);
     jk_cpu_share(s.cpu, group_apply_item, &s, (n_pixels + PIXELS_PER_ITEM - 1) / PIXELS_PER_ITEM,
                  n_values(&s) * (swish ? exp_work : 1.0));
   }

@@ -81,6 +81,14 @@ static inline int jk_context_positions(const jk_context *context) {
 // only).
 typedef enum jk_conv_mode { JK_CONV_SAME, JK_CONV_UP, JK_CONV_DOWN } jk_conv_mode;
 
+// A group normalisation in front of a convolution (see jk_device.group_norm).
+typedef struct jk_group_norm {
+  const float *weight, *bias; // [n_in]
+  int n_groups;
+  float eps;
+  bool swish;
+} jk_group_norm;
+
 // One draw from guided logits (see jk_device.sample).
 typedef struct jk_sampling {
   float temperature;     // 0 = argmax, then top_k and top_p are ignored
@@ -169,6 +177,10 @@ struct jk_device {
   // `residual` [h'][w'][n_out] unless NULL. residual may equal y; x may not.
   void (*conv)(jk_device *dev, float *y, const jk_conv *conv, const float *x, const float *residual,
                int height, int width, jk_conv_mode mode);
+  // The convolution of group_norm(x), which is not kept. NULL where nothing is won by that.
+  void (*norm_conv)(jk_device *dev, float *y, const jk_conv *conv, const jk_group_norm *norm,
+                    const float *x, const float *residual, int height, int width,
+                    jk_conv_mode mode);
   // Group normalisation over x [n_pixels][channels], groups of channels / n_groups neighbours,
   // biased variance, then optional swish x * sigmoid(x). y may equal x. Wu & He 2018.
   void (*group_norm)(jk_device *dev, float *y, const float *x, const float *weight,

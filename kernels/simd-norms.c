@@ -5,8 +5,12 @@
 #include <math.h>
 #include <string.h>
 
+static int part_of(int n, int most) {
+  return n < most ? n : most;
+}
+
 static int part(int n, int i) {
-  return n - i < LANES ? n - i : LANES;
+  return part_of(n - i, LANES);
 }
 
 static void rms_norm(float *y, const float *x, const float *weight, int dim, float eps) {
@@ -27,9 +31,9 @@ static vf less_mean(const float *x, vf mean, int n) {
   const vf value = vf_sub(vf_load_upto(x, n), mean);
   if (n >= LANES)
     return value;
-  float part_of[LANES] = {0};
-  vf_store_part(part_of, value, n);
-  return vf_load(part_of);
+  float values[LANES] = {0};
+  vf_store_part(values, value, n);
+  return vf_load(values);
 }
 
 // The mean first, so that a large one costs the variance no digits.
@@ -71,10 +75,18 @@ static void gelu(float *y, const float *x, size_t n) {
     vf_store_part(y + i, vf_gelu(vf_load_part(x + i, rest)), rest);
 }
 
-// Sums of LANES neighbouring channels over the pixels, each channel in the order of the pixels.
-static void channel_sums(double *sums, double *squares, const float *x, size_t stride, int n_pixels,
-                         int n) {
-  vd sum[2] = {vd_zero(), vd_zero()}, square[2] = {vd_zero(), vd_zero()};
+// Pixels and vectors of channels that are taken at once, so few that they stay in the first-level
+// cache between their channels.
+enum { CHUNK_PX = 32, CHUNK_VECS = 16 };
+
+// Sums of LANES neighbouring channels and of their squares.
+typedef struct channel_sums {
+  vd sum[2], square[2];
+} channel_sums;
+
+// Adds pixels, each channel in the order of the pixels.
+static void add_pixels(channel_sums *sums, const float *x, size_t stride, int n_pixels, int n) {
+  vd sum[2] = {sums->sum[0], sums->sum[1]}, square[2] = {sums->square[0], sums->square[1]};
   for (int px = 0; px < n_pixels; px++) {
     vf value = vf_load_upto(x + (size_t)px * stride, n);
     vd low = vd_low(value), high = vd_high(value);
@@ -84,25 +96,40 @@ static void channel_sums(double *sums, double *squares, const float *x, size_t s
     square[1] = vd_fma(high, high, square[1]);
   }
   for (int i = 0; i < 2; i++) {
-    vd_store(sums + i * LANES / 2, sum[i]);
-    vd_store(squares + i * LANES / 2, square[i]);
+    sums->sum[i] = sum[i];
+    sums->square[i] = square[i];
+  }
+}
+
+static void store_groups(const jk_group_job *job, double *sums, const channel_sums *channels, int c,
+                         int n) {
+  double sum[LANES], square[LANES];
+  for (int i = 0; i < 2; i++) {
+    vd_store(sum + i * LANES / 2, channels->sum[i]);
+    vd_store(square + i * LANES / 2, channels->square[i]);
+  }
+  for (int i = 0; i < n; i++) {
+    int group = (c + i) / job->group_size;
+    sums[2 * group] += sum[i];
+    sums[2 * group + 1] += square[i];
   }
 }
 
 static void group_sums(const jk_group_job *job, double *sums, int begin, int end) {
-  int n_channels = job->channel_end - job->channel_begin;
-  size_t stride = (size_t)job->channels;
+  const int n_channels = job->channel_end - job->channel_begin;
+  const size_t stride = (size_t)job->channels;
   memset(sums, 0, 2 * (size_t)(n_channels / job->group_size) * sizeof *sums);
-  for (int c = 0; c < n_channels; c += LANES) {
-    double sum[LANES], square[LANES];
-    const float *x = job->x + (size_t)begin * stride + job->channel_begin + c;
-    int n = part(n_channels, c);
-    channel_sums(sum, square, x, stride, end - begin, n);
-    for (int i = 0; i < n; i++) {
-      int group = (c + i) / job->group_size;
-      sums[2 * group] += sum[i];
-      sums[2 * group + 1] += square[i];
+  for (int first = 0; first < n_channels; first += CHUNK_VECS * LANES) {
+    channel_sums channels[CHUNK_VECS] = {0};
+    const int n_here = part_of(n_channels - first, CHUNK_VECS * LANES);
+    for (int px = begin; px < end; px += CHUNK_PX) {
+      const float *x = job->x + (size_t)px * stride + job->channel_begin + first;
+      for (int c = 0; c < n_here; c += LANES)
+        add_pixels(&channels[c / LANES], x + c, stride, part_of(end - px, CHUNK_PX),
+                   part(n_here, c));
     }
+    for (int c = 0; c < n_here; c += LANES)
+      store_groups(job, sums, &channels[c / LANES], first + c, part(n_here, c));
   }
 }
 
@@ -124,12 +151,15 @@ JK_TILE void apply_channels(const jk_group_job *job, int begin, int end, int c, 
 }
 
 static void group_apply(const jk_group_job *job, int begin, int end) {
-  for (int c = job->channel_begin; c < job->channel_end; c += LANES) {
-    int n = part(job->channel_end, c);
-    if (job->swish)
-      apply_channels(job, begin, end, c, n, true);
-    else
-      apply_channels(job, begin, end, c, n, false);
+  for (int px = begin; px < end; px += CHUNK_PX) {
+    const int last = px + part_of(end - px, CHUNK_PX);
+    for (int c = job->channel_begin; c < job->channel_end; c += LANES) {
+      int n = part(job->channel_end, c);
+      if (job->swish)
+        apply_channels(job, px, last, c, n, true);
+      else
+        apply_channels(job, px, last, c, n, false);
+    }
   }
 }
 

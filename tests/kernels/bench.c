@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Not a test: the speed of linear layers, convolutions and attention beside the FMA peak and the
-// read bandwidth measured in the same run. Usage: bench [generic|avx2|avx512] [THREADS]
+// read bandwidth measured in the same run. Usage: bench [generic|avx2|avx512] [THREADS] [conv]
 #include "check.h"
 
 #include "kernels/thread-pool.h"
@@ -198,27 +198,34 @@ typedef struct conv_case {
   jk_device *dev;
   jk_conv *conv;
   int size;
+  jk_conv_mode mode;
   float *x, *y;
 } conv_case;
 
 static void call_conv(void *context, int run) {
   conv_case *c = context;
-  c->dev->conv(c->dev, c->y, c->conv, c->x, NULL, c->size, c->size, JK_CONV_SAME);
+  c->dev->conv(c->dev, c->y, c->conv, c->x, NULL, c->size, c->size, c->mode);
 }
 
-static void bench_conv(bench *b, int size, int n_in, int n_out) {
-  conv_case c = {.dev = b->dev, .size = size};
+static void bench_conv(bench *b, jk_format format, jk_conv_mode mode, int size, int n_in,
+                       int n_out) {
+  static const char *const mode_text[] = {"", " up", " down"};
+  conv_case c = {.dev = b->dev, .size = size, .mode = mode};
   check_weight w = check_weight_new(&b->random, JK_F32, n_out, n_in * 9, 0.05f);
   check_weight bias = check_weight_new(&b->random, JK_F32, 1, n_out, 0.05f);
-  b->dev->conv_create(b->dev, w.view, bias.view, JK_FORMAT_F32, size, &c.conv);
-  size_t n_px = (size_t)size * (size_t)size;
+  b->dev->conv_create(b->dev, w.view, bias.view, format, 2 * size, &c.conv);
+  size_t n_px = (size_t)size * (size_t)size, n_out_px = mode == JK_CONV_UP ? 4 * n_px : n_px;
+  double n_taps = mode == JK_CONV_UP ? 4.0 : 9.0; // folded
+  if (mode == JK_CONV_DOWN)
+    n_out_px /= 4;
   c.x = floats(b, n_px * (size_t)n_in);
-  c.y = floats(b, n_px * (size_t)n_out);
+  c.y = floats(b, n_out_px * (size_t)n_out);
   check_fill(&b->random, c.x, n_px * (size_t)n_in, 1.0f);
   char what[64];
-  snprintf(what, sizeof what, "conv %d x %d, %d -> %d", size, size, n_in, n_out);
-  report(b, what, time_calls(call_conv, &c), 18.0 * (double)n_px * n_in * n_out,
-         4.0 * (double)n_px * (n_in + n_out));
+  snprintf(what, sizeof what, "conv%s %s %d x %d, %d -> %d", mode_text[mode],
+           format == JK_FORMAT_F32 ? "f32" : "bf16", size, size, n_in, n_out);
+  report(b, what, time_calls(call_conv, &c), 2.0 * n_taps * (double)n_out_px * n_in * n_out,
+         4.0 * ((double)n_px * n_in + (double)n_out_px * n_out));
   b->dev->conv_free(b->dev, c.conv);
   check_weight_free(&w);
   check_weight_free(&bias);
@@ -391,6 +398,25 @@ static void bench_values(bench *b) {
   b->dev->free(b->dev, c.y);
 }
 
+// The shapes of the demo's decoder and of VQ-16's.
+static void bench_convs(bench *b) {
+  for (jk_format format = JK_FORMAT_F32; format <= JK_FORMAT_BF16; format++) {
+    bench_conv(b, format, JK_CONV_SAME, 384, 32, 32);
+    bench_conv(b, format, JK_CONV_SAME, 384, 32, 3);
+    bench_conv(b, format, JK_CONV_SAME, 24, 512, 512);
+    bench_conv(b, format, JK_CONV_UP, 24, 512, 512);
+    bench_conv(b, format, JK_CONV_SAME, 48, 256, 256);
+    bench_conv(b, format, JK_CONV_SAME, 96, 256, 256);
+    bench_conv(b, format, JK_CONV_UP, 96, 256, 256);
+    bench_conv(b, format, JK_CONV_SAME, 192, 128, 128);
+    bench_conv(b, format, JK_CONV_UP, 192, 128, 128);
+    bench_conv(b, format, JK_CONV_SAME, 384, 128, 128);
+    bench_conv(b, format, JK_CONV_DOWN, 384, 128, 128);
+    bench_conv(b, format, JK_CONV_SAME, 384, 128, 3);
+    bench_conv(b, format, JK_CONV_SAME, 384, 3, 128);
+  }
+}
+
 int main(int argc, char **argv) {
   bench b = {.isa = jk_cpu_best_isa(), .random = check_seed(71)};
   if (argc > 1)
@@ -400,16 +426,17 @@ int main(int argc, char **argv) {
   b.dev = check_open(argc > 2 ? atoi(argv[2]) : 0, b.isa);
   if (jk_pool_open(b.dev->n_threads, &b.pool) != JK_OK)
     return 1;
+  const char *only = argc > 3 ? argv[3] : ""; // "conv" or "attention"
   measure_limits(&b);
+  if (strcmp(only, "conv") == 0)
+    bench_convs(&b);
+  if (*only)
+    return 0;
   bench_linear(&b, JK_BF16, 256, 704);
   bench_linear(&b, JK_BF16, 704, 256);
   bench_linear(&b, JK_BF16, 2048, 256);
   bench_linear(&b, JK_BF16, 4096, 11008);
-  bench_conv(&b, 384, 32, 32);
-  bench_conv(&b, 384, 32, 3);
-  bench_conv(&b, 96, 64, 64);
-  bench_conv(&b, 24, 128, 128);
-  bench_conv(&b, 384, 128, 128);
+  bench_convs(&b);
   bench_attention(&b, 2, 300, 8, 32);
   bench_attention(&b, 576, 576, 1, 128);
   bench_attention(&b, 576, 576, 1, 512);

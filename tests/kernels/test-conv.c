@@ -188,6 +188,55 @@ static void test_threads(const variant *v) {
   check_weight_free(&bias);
 }
 
+// A normalisation in front, against the same two operations one after the other.
+static bool one_norm(const variant *v, check_random *random, shape s, int n_groups,
+                     jk_conv_mode mode) {
+  jk_device *dev = open_variant(v, 2);
+  check_weight w = check_weight_new(random, JK_F32, s.n_out, s.n_in * 9, 0.1f);
+  check_weight bias = check_weight_new(random, JK_F32, 1, s.n_out, 1.0f);
+  size_t n_x = (size_t)(s.height * s.width * s.n_in);
+  size_t n_y = (size_t)(out_size(s.height, mode) * out_size(s.width, mode) * s.n_out);
+  float *x = malloc(n_x * sizeof *x), *normed = malloc(n_x * sizeof *x), *scale, *y[2];
+  scale = malloc(2 * (size_t)s.n_in * sizeof *scale);
+  check_fill(random, x, n_x, 2.0f);
+  check_fill(random, scale, 2 * (size_t)s.n_in, 1.0f);
+  const jk_group_norm norm = {scale, scale + s.n_in, n_groups, 1e-6f, true};
+  jk_conv *conv = NULL;
+  dev->conv_create(dev, w.view, bias.view, v->format, out_size(s.width, mode), &conv);
+  for (int i = 0; i < 2; i++) {
+    y[i] = malloc(n_y * sizeof *y[i]);
+    memcpy(y[i], x, (n_y < n_x ? n_y : n_x) * sizeof *x); // the residual, of any values
+    memset(y[i] + (n_y < n_x ? n_y : n_x), 0, (n_y < n_x ? 0 : n_y - n_x) * sizeof *x);
+  }
+  dev->group_norm(dev, normed, x, norm.weight, norm.bias, s.height * s.width, s.n_in, n_groups,
+                  norm.eps, norm.swish);
+  dev->conv(dev, y[0], conv, normed, y[0], s.height, s.width, mode);
+  dev->norm_conv(dev, y[1], conv, &norm, x, y[1], s.height, s.width, mode);
+  const bool same = check_same(y[0], y[1], n_y) && dev->sync(dev) == JK_OK;
+  dev->conv_free(dev, conv);
+  dev->close(dev);
+  float *all[] = {x, normed, scale, y[0], y[1]};
+  for (int i = 0; i < 5; i++)
+    free(all[i]);
+  check_weight_free(&w);
+  check_weight_free(&bias);
+  return same;
+}
+
+static void test_norm(const variant *v) {
+  static const shape s[] = {
+      {32, 16, 20, 30}, {33, 5, 6, 6}, {600, 3, 4, 4}, {12, 20, 9, 70}, {16, 8, 4, 800}};
+  static const int n_groups[] = {8, 11, 300, 3, 2};
+  check_random random = check_seed(34);
+  for (jk_conv_mode mode = JK_CONV_SAME; mode <= JK_CONV_DOWN; mode++) {
+    bool same = true;
+    for (int i = 0; i < 5; i++)
+      same &= one_norm(v, &random, s[i], n_groups[i], mode);
+    check(same, "conv %s %s: with a normalisation in front the bits of both alone", v->text,
+          mode_text[mode]);
+  }
+}
+
 // Weights and inputs rounded, against a picture in f32: what a user of the format loses.
 static void test_rounding(jk_isa isa) {
   const shape s = {64, 32, 12, 12};
@@ -257,6 +306,7 @@ static void test_variant(jk_isa isa, jk_format format, bool no_pairs) {
            format == JK_FORMAT_F32 ? "f32" : "bf16", no_pairs ? " without pairs" : "");
   test_values(&v);
   test_threads(&v);
+  test_norm(&v);
 }
 
 int main(void) {
