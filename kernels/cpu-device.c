@@ -7,11 +7,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 // Below this many multiplications an operation is over before another thread has begun.
 static const double least_shared_work = 40000.0;
 
-enum { ALIGNMENT = 64, MAX_THREADS = 256 };
+enum { ALIGNMENT = 64, MAX_THREADS = 256, LARGE_PAGE = 2 << 20 };
+
+// Weights are read at the speed of memory only when a page holds many of them.
+static void advise_large_pages(char *base, size_t n_bytes) {
+#ifdef MADV_HUGEPAGE
+  const uintptr_t begin = ((uintptr_t)base + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+  const uintptr_t end = ((uintptr_t)base + n_bytes) / LARGE_PAGE * LARGE_PAGE;
+  if (end > begin)
+    madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#endif
+}
 
 // calloc's large blocks are pages that the system zeroes when they are first touched.
 void *jk_aligned_alloc(size_t n_bytes) {
@@ -20,6 +31,7 @@ void *jk_aligned_alloc(size_t n_bytes) {
   char *base = calloc(1, n_bytes + 2 * ALIGNMENT);
   if (!base)
     return NULL;
+  advise_large_pages(base, n_bytes);
   char *p = base + ALIGNMENT + (ALIGNMENT - (uintptr_t)base % ALIGNMENT) % ALIGNMENT;
   memcpy(p - sizeof base, &base, sizeof base);
   return p;

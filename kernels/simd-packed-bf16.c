@@ -18,7 +18,7 @@ JK_TILE void rows_tile(const packed_tile *tile, const int n_rows) {
     const size_t at = (size_t)group * (size_t)job->n_rows + (size_t)tile->row;
     const int32_t *x = (const int32_t *)job->inputs + at * PAIRS;
     const int n = n_pairs - group * PAIRS < PAIRS ? n_pairs - group * PAIRS : PAIRS;
-    _Pragma("GCC unroll 4") for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n; i++) {
       const __m512bh low = (__m512bh)_mm512_load_si512(w + PAIR_BYTES * i);
       const __m512bh high = (__m512bh)_mm512_load_si512(w + PAIR_BYTES * i + 64);
       fetch_ahead(w + PAIR_BYTES * i);

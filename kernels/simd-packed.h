@@ -24,7 +24,7 @@ typedef struct packed_tile {
 
 typedef void (*packed_tile_fn)(const packed_tile *tile);
 
-static inline void fetch_ahead(const void *p) {
+JK_TILE void fetch_ahead(const void *p) {
   _mm_prefetch((const char *)p + AHEAD_BYTES, _MM_HINT_NTA);
 }
 
