@@ -77,6 +77,15 @@ static jk_status cpu_sync(jk_device *dev) {
   return jk_cpu_of(dev)->failure;
 }
 
+static jk_status cpu_place(jk_device *dev, const void *host, size_t n_bytes, const void **out) {
+  *out = host;
+  return JK_OK;
+}
+
+static void cpu_measure_memory(jk_device *dev, size_t *n_free_bytes, size_t *n_bytes) {
+  *n_free_bytes = *n_bytes = 0;
+}
+
 static void cpu_close(jk_device *dev) {
   jk_cpu_device *cpu = jk_cpu_of(dev);
   jk_pool_close(cpu->pool);
@@ -116,6 +125,8 @@ static void init_table(jk_device *table) {
   table->download = cpu_copy_out;
   table->copy = cpu_copy_in;
   table->sync = cpu_sync;
+  table->place = cpu_place;
+  table->measure_memory = cpu_measure_memory;
   table->close = cpu_close;
   jk_cpu_init_attention(table);
   jk_cpu_init_linear(table);

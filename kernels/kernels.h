@@ -121,6 +121,12 @@ struct jk_device {
   // Between two places on the device that do not overlap.
   jk_status (*copy)(jk_device *dev, void *dst, const void *src, size_t n_bytes);
   jk_status (*sync)(jk_device *dev);
+  // Where operations can read an array of the host's: norm weights, biases, tables, what copy()
+  // begins from. On the CPU it is the array itself, which must stay; elsewhere a copy, released by
+  // close().
+  jk_status (*place)(jk_device *dev, const void *host, size_t n_bytes, const void **out);
+  // Memory of a device that has its own; zeros where that is the host's.
+  void (*measure_memory)(jk_device *dev, size_t *n_free_bytes, size_t *n_bytes);
 
   // --- weights ----------------------------------------------------------------------------------
   // Linear layer from `weight` [n_out][n_in] and `bias` ([1][n_out] or absent). F32 keeps pointing
@@ -147,7 +153,8 @@ struct jk_device {
   // y[n_rows][n_out] = x[n_rows][n_in] W^T + b; with `accumulate`, y += that. y != x.
   void (*linear)(jk_device *dev, float *y, const jk_linear *linear, const float *x, int n_rows,
                  bool accumulate);
-  // y[i][n_cols] = table[ids[i]][n_cols], widened. `ids` is host memory.
+  // y[i][n_cols] = table[ids[i]][n_cols], widened. `ids` is host memory; the table is place()d, or
+  // host memory where it is rarely read.
   void (*gather)(jk_device *dev, float *y, jk_weight table, const int32_t *ids, int n);
   // y = x / sqrt(mean(x^2) + eps) * weight, per row of `dim`. y may equal x. Zhang & Sennrich 2019.
   void (*rms_norm)(jk_device *dev, float *y, const float *x, const float *weight, int n_rows,
@@ -218,5 +225,10 @@ const char *jk_isa_text(jk_isa isa);
 // Opens the CPU: a pool of n_threads (0 = one per core this process may use) that sleeps when idle,
 // and kernels of at most `max_isa` (what the machine lacks is never used). The caller closes it.
 jk_status jk_cpu_open(int n_threads, jk_isa max_isa, jk_device **out);
+
+// Opens NVIDIA card `index`. The code for it is a module of its own that is looked for beside the
+// program: LIMNER_CUDA_MODULE names another. On failure `reason` says why in part of a sentence.
+// The caller closes the device.
+jk_status jk_cuda_open(int index, jk_device **out, char *reason, size_t n_reason);
 
 #endif

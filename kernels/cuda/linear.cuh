@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+// Inside the CUDA module: a product of packed bf16 weights with rows, for linear layers of many
+// rows and for convolutions.
+#ifndef JK_GPU_LINEAR_CUH
+#define JK_GPU_LINEAR_CUH
+
+#include "kernels/cuda/gpu.cuh"
+
+// Two neighbouring columns of a row, and the two 8 further: what a lane holds of a tile of rows.
+// `p` is NULL for a row that does not exist.
+__device__ __forceinline__ void load_row_tile(uint32_t b[2], const float *p, int col, int n_in,
+                                              bool is_whole) {
+  b[0] = b[1] = 0;
+  if (!p)
+    return;
+  if (is_whole) {
+    const float2 low = *(const float2 *)(p + col), high = *(const float2 *)(p + col + 8);
+    b[0] = bf16_pair(low.x, low.y);
+    b[1] = bf16_pair(high.x, high.y);
+    return;
+  }
+  float x[4];
+  for (int i = 0; i < 4; i++) {
+    const int at = col + i % 2 + i / 2 * 8;
+    x[i] = at < n_in ? p[at] : 0.0f;
+  }
+  b[0] = bf16_pair(x[0], x[1]);
+  b[1] = bf16_pair(x[2], x[3]);
+}
+
+// y[rows][n_out] = parts of columns of packed weights times rows, each part by itself, added up in
+// ascending order, plus bias, and added to `residual` unless NULL.
+struct many_job {
+  float *y;
+  const uint4 *weight;
+  const float *bias, *residual;
+  int n_out, n_in, n_rows;
+  int n_steps, n_parts, per_part; // tiles of columns of all parts, parts, tiles of one
+  bool is_whole;                  // n_in is a multiple of 16 and rows are aligned to 8 bytes
+};
+
+// Where the rows of a linear layer lie: those of a part begin at its column.
+struct plain_rows {
+  const float *x;
+  int n_in, per_part;
+  __device__ __forceinline__ const float *at(int row, int) const {
+    return x + (size_t)row * (size_t)n_in;
+  }
+  __device__ __forceinline__ int first_col(int part) const {
+    return part * per_part * JK_TILE_COLS;
+  }
+  __device__ __forceinline__ size_t out_at(int row) const {
+    return (size_t)row;
+  }
+};
+
+enum { MANY_OUT_TILES = 2, MANY_ROW_TILES = 4 }; // of one warp; a block is 2 x 2 warps
+
+typedef float many_sums[MANY_OUT_TILES][MANY_ROW_TILES][4];
+
+template <typename Rows>
+__device__ __forceinline__ void many_part(many_sums sums, const many_job &job, const Rows &rows,
+                                          int part, int out_tile, int first_row) {
+  const int lane = (int)threadIdx.x % JK_WARP;
+  const int begin = part * job.per_part;
+  const int end = begin + job.per_part < job.n_steps ? begin + job.per_part : job.n_steps;
+  const int n_out_tiles = jk_ceil_div(job.n_out, JK_TILE_OUTS);
+  const float *p[MANY_ROW_TILES];
+  for (int j = 0; j < MANY_ROW_TILES; j++) {
+    const int row = first_row + j * JK_TILE_ROWS + lane / 4;
+    p[j] = row < job.n_rows ? rows.at(row, part) : NULL;
+  }
+  int col = rows.first_col(part) + lane % 4 * 2;
+  for (int step = begin; step < end; step++, col += JK_TILE_COLS) {
+    uint4 w[MANY_OUT_TILES];
+#pragma unroll
+    for (int i = 0; i < MANY_OUT_TILES; i++) {
+      const int tile = out_tile + i < n_out_tiles ? out_tile + i : out_tile;
+      w[i] = job.weight[((size_t)tile * (size_t)job.n_steps + (size_t)step) * JK_WARP + lane];
+    }
+#pragma unroll
+    for (int j = 0; j < MANY_ROW_TILES; j++) {
+      uint32_t b[2];
+      load_row_tile(b, p[j], col, job.n_in, job.is_whole);
+#pragma unroll
+      for (int i = 0; i < MANY_OUT_TILES; i++) {
+        const uint32_t a[4] = {w[i].x, w[i].y, w[i].z, w[i].w};
+        mma_bf16(sums[i][j], a, b);
+      }
+    }
+  }
+}
+
+template <typename Rows>
+__device__ __forceinline__ void many_store(const many_sums total, const many_job &job,
+                                           const Rows &rows, int out_tile, int first_row) {
+  const int lane = (int)threadIdx.x % JK_WARP;
+#pragma unroll
+  for (int i = 0; i < MANY_OUT_TILES; i++)
+#pragma unroll
+    for (int j = 0; j < MANY_ROW_TILES; j++)
+#pragma unroll
+      for (int k = 0; k < 4; k++) {
+        const int out = (out_tile + i) * JK_TILE_OUTS + lane / 4 + k / 2 * 8;
+        const int row = first_row + j * JK_TILE_ROWS + lane % 4 * 2 + k % 2;
+        if (out >= job.n_out || row >= job.n_rows)
+          continue;
+        const size_t at = rows.out_at(row) * (size_t)job.n_out + (size_t)out;
+        const float value = total[i][j][k] + (job.bias ? job.bias[out] : 0.0f);
+        job.y[at] = job.residual ? job.residual[at] + value : value;
+      }
+}
+
+template <typename Rows>
+__global__ void __launch_bounds__(JK_MANY_THREADS) many_kernel(many_job job, Rows rows) {
+  const int warp = (int)threadIdx.x / JK_WARP;
+  const int out_tile = (int)blockIdx.x * (JK_MANY_OUTS / JK_TILE_OUTS) + warp % 2 * MANY_OUT_TILES;
+  const int first_row = (int)blockIdx.y * JK_MANY_ROWS + warp / 2 * (JK_MANY_ROWS / 2);
+  if (out_tile * JK_TILE_OUTS >= job.n_out || first_row >= job.n_rows)
+    return;
+  many_sums total = {};
+  for (int part = 0; part < job.n_parts; part++) {
+    many_sums sums = {};
+    many_part(sums, job, rows, part, out_tile, first_row);
+#pragma unroll
+    for (int i = 0; i < MANY_OUT_TILES; i++)
+#pragma unroll
+      for (int j = 0; j < MANY_ROW_TILES; j++)
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+          total[i][j][k] += sums[i][j][k];
+  }
+  many_store(total, job, rows, out_tile, first_row);
+}
+
+// Whether rows can be read two values at a time.
+static inline bool rows_are_whole(const float *x, int n_in) {
+  return n_in % JK_TILE_COLS == 0 && (uintptr_t)x % 8 == 0;
+}
+
+// Makes the packed bf16 form of a matrix [n_out][n_in] that lies in device memory; outputs from
+// first_out (a multiple of 16) on.
+void gpu_pack_bf16(jk_gpu *gpu, void *packed, const void *matrix, jk_dtype dtype, int n_out,
+                   int n_in, int first_out);
+
+#endif

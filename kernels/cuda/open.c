@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// Finding the CUDA module, so that a program runs on machines without a card or its driver.
+#include "kernels/cuda/module.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef JK_CUDA_MODULES
+#define JK_CUDA_MODULES NULL // places where a build put it, each with a comma behind it
+#endif
+
+static const char module_name[] = "limner-cuda.so";
+
+static void *open_at(const char *path, char *reason, size_t n_reason) {
+  void *library = access(path, F_OK) == 0 ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+  if (!library && access(path, F_OK) == 0)
+    snprintf(reason, n_reason, "its CUDA module cannot be opened: %s", dlerror());
+  return library;
+}
+
+// In the program's own folder.
+static void *open_beside_program(char *reason, size_t n_reason) {
+  char path[4096];
+  const ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof module_name);
+  if (n <= 0)
+    return NULL;
+  path[n] = '\0';
+  char *slash = strrchr(path, '/');
+  memcpy(slash ? slash + 1 : path, module_name, sizeof module_name);
+  return open_at(path, reason, n_reason);
+}
+
+// LIMNER_CUDA_MODULE= (empty) is a build without one, for tests.
+static void *find_module(char *reason, size_t n_reason) {
+  static const char *const places[] = {JK_CUDA_MODULES};
+  const char *asked = getenv("LIMNER_CUDA_MODULE");
+  snprintf(reason, n_reason, "CUDA is not in this build");
+  if (asked)
+    return *asked ? open_at(asked, reason, n_reason) : NULL;
+  void *library = open_beside_program(reason, n_reason);
+  for (size_t i = 0; !library && i < sizeof places / sizeof *places; i++)
+    library = places[i] ? open_at(places[i], reason, n_reason) : NULL;
+  return library;
+}
+
+// The module stays until the program ends: a driver does not like to be unloaded.
+jk_status jk_cuda_open(int index, jk_device **out, char *reason, size_t n_reason) {
+  jk_cuda_reason why = {""};
+  jk_cuda_module_open_fn open = NULL;
+  *out = NULL;
+  void *library = find_module(reason, n_reason);
+  if (!library)
+    return JK_NO_DEVICE;
+  void *symbol = dlsym(library, JK_CUDA_MODULE_OPEN);
+  memcpy(&open, &symbol, sizeof open);
+  if (!open) {
+    snprintf(reason, n_reason, "its CUDA module is none");
+    return JK_NO_DEVICE;
+  }
+  const jk_status status = open(sizeof(jk_device), index, out, &why);
+  snprintf(reason, n_reason, "%s", why.text);
+  return status;
+}

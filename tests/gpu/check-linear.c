@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// Linear layers of a device: against sums in f64, tails of all kinds, and the same bits whatever
+// stands beside a row.
+#include "tests/gpu/card.h"
+
+#include "kernels/bf16.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct layer {
+  int n_out, n_in;
+  jk_dtype dtype;
+  jk_format format;
+  check_weight weight, bias;
+  jk_linear *linear;
+} layer;
+
+static layer layer_new(card *c, int n_out, int n_in, jk_dtype dtype, jk_format format,
+                       bool has_bias) {
+  layer l = {.n_out = n_out, .n_in = n_in, .dtype = dtype, .format = format};
+  l.weight = check_weight_new(&c->random, dtype, n_out, n_in, 0.1f);
+  l.bias = check_weight_new(&c->random, dtype, 1, n_out, 1.0f);
+  if (!has_bias)
+    memset(l.bias.values, 0, (size_t)n_out * sizeof *l.bias.values);
+  const jk_weight bias = has_bias ? l.bias.view : (jk_weight){0};
+  if (c->dev->linear_create(c->dev, l.weight.view, bias, format, &l.linear) != JK_OK)
+    check(false, "linear: %d x %d cannot be made", n_out, n_in);
+  return l;
+}
+
+static void layer_free(card *c, layer *l) {
+  c->dev->linear_free(c->dev, l->linear);
+  check_weight_free(&l->weight);
+  check_weight_free(&l->bias);
+}
+
+static double rounded(double x, jk_format format) {
+  return format == JK_FORMAT_BF16 ? (double)jk_bf16_widen(jk_bf16_round((float)x)) : x;
+}
+
+static void note_row(check_worst *worst, const layer *l, const float *x, const float *before,
+                     const float *y) {
+  for (int o = 0; o < l->n_out; o++) {
+    double sum = l->bias.values[o] + (before ? (double)before[o] : 0), scale = fabs(sum);
+    for (int k = 0; k < l->n_in; k++) {
+      const double w =
+          rounded(l->weight.values[(size_t)o * (size_t)l->n_in + (size_t)k], l->format);
+      sum += rounded((double)x[k], l->format) * w;
+      scale += fabs((double)x[k] * w);
+    }
+    check_note(worst, (double)y[o], sum, scale);
+  }
+}
+
+// All rows of few, some of many.
+static void note_rows(check_worst *worst, const layer *l, const array *x, const float *before,
+                      const array *y, int n_rows) {
+  for (int r = 0; r<n_rows; r += n_rows> 16 ? 7 : 1) {
+    const size_t at = (size_t)r * (size_t)l->n_out;
+    note_row(worst, l, x->host + (size_t)r * (size_t)l->n_in, before ? before + at : NULL,
+             y->host + at);
+  }
+}
+
+static bool one_shape(card *c, check_worst *worst, jk_dtype dtype, jk_format format, int n_out,
+                      int n_in, int n_rows) {
+  layer l = layer_new(c, n_out, n_in, dtype, format, check_int(&c->random, 0, 1));
+  array x = array_random(c, (size_t)n_rows * (size_t)n_in, 1.0f);
+  array y = array_new(c, (size_t)n_rows * (size_t)n_out);
+  c->dev->linear(c->dev, y.at, l.linear, x.at, n_rows, false);
+  bool ok = array_fetch(c, &y);
+  note_rows(worst, &l, &x, NULL, &y, n_rows);
+  float *before = malloc(y.n * sizeof *before);
+  memcpy(before, y.host, y.n * sizeof *before);
+  c->dev->linear(c->dev, y.at, l.linear, x.at, n_rows, true);
+  ok = array_fetch(c, &y) && array_fetch(c, &x) && ok;
+  note_rows(worst, &l, &x, before, &y, n_rows);
+  free(before);
+  array_free(c, &x);
+  array_free(c, &y);
+  layer_free(c, &l);
+  return ok;
+}
+
+static const char *format_text(jk_format format) {
+  return format == JK_FORMAT_BF16 ? "bf16" : "f32";
+}
+
+static void check_values(card *c, jk_format format) {
+  static const int dims[] = {1, 7, 8, 16, 17, 64, 100, 176, 256, 1000, 1408};
+  static const int rows[] = {1, 2, 3, 5, 8, 9, 16, 17, 32, 48, 49, 61, 130};
+  enum { N_DIMS = 11, N_ROWS = 13 };
+  for (jk_dtype dtype = JK_F32; dtype <= JK_F16; dtype++) {
+    check_worst worst = {0};
+    bool is_whole = true;
+    for (int i = 0; i < N_DIMS; i++)
+      for (int j = 0; j < N_ROWS; j++)
+        if (!c->is_slow || (i + j + (int)dtype) % 6 == 0)
+          is_whole &= one_shape(c, &worst, dtype, format, dims[check_int(&c->random, 0, 8)],
+                                dims[i], rows[j]);
+    is_whole &= one_shape(c, &worst, dtype, format, 37, 11008, 3);
+    check(is_whole, "linear %s of %s: nothing written outside", format_text(format),
+          check_dtype_text(dtype));
+    check_bound(&worst, 1e-6, "linear %s of %s: close to f64", format_text(format),
+                check_dtype_text(dtype)); // emulated: observed 3.5e-7
+  }
+}
+
+// The first n rows again, and the last of them alone.
+static bool is_invariant(card *c, const layer *l, const array *x, const array *all, int n) {
+  const size_t n_out = (size_t)l->n_out, last = (size_t)(n - 1);
+  array y = array_new(c, (size_t)n * n_out), one = array_new(c, n_out);
+  c->dev->linear(c->dev, y.at, l->linear, x->at, n, false);
+  c->dev->linear(c->dev, one.at, l->linear, x->at + last * (size_t)l->n_in, 1, false);
+  const bool ok = array_fetch(c, &y) && array_fetch(c, &one) &&
+                  check_same(y.host, all->host, y.n) &&
+                  check_same(one.host, all->host + last * n_out, n_out);
+  array_free(c, &y);
+  array_free(c, &one);
+  return ok;
+}
+
+static void check_invariance(card *c, jk_format format) {
+  static const int shapes[][2] = {{256, 704}, {100, 17}, {1000, 100}, {48, 2048}, {130, 1}};
+  static const int rows[] = {1, 2, 3, 5, 8, 16, 24, 33, 48, 49, 64, 65, 150};
+  enum { MOST = 150 };
+  bool ok = true;
+  for (int s = 0; s < (c->is_slow ? 2 : 5); s++) {
+    layer l = layer_new(c, shapes[s][0], shapes[s][1], JK_BF16, format, true);
+    array x = array_random(c, MOST * (size_t)l.n_in, 1.0f);
+    array y = array_new(c, MOST * (size_t)l.n_out);
+    c->dev->linear(c->dev, y.at, l.linear, x.at, MOST, false);
+    ok &= array_fetch(c, &y);
+    for (int i = 0; i < 13; i++)
+      ok &= is_invariant(c, &l, &x, &y, rows[i]);
+    array_free(c, &x);
+    array_free(c, &y);
+    layer_free(c, &l);
+  }
+  check(ok, "linear %s: a row has the same bits alone and among 2 to 150", format_text(format));
+}
+
+static void check_refusals(card *c) {
+  float value[4] = {0};
+  const jk_weight weight = {value, JK_F32, 2, 2}, bias = {value, JK_F32, 1, 3}, absent = {0};
+  jk_linear *linear = (jk_linear *)value;
+  check(c->dev->linear_create(c->dev, absent, absent, JK_FORMAT_BF16, &linear) == JK_BAD_REQUEST &&
+            !linear,
+        "linear: an absent weight is refused");
+  check(c->dev->linear_create(c->dev, weight, bias, JK_FORMAT_F32, &linear) == JK_BAD_REQUEST &&
+            !linear,
+        "linear: a bias of another size is refused");
+}
+
+void check_linear(card *c) {
+  check_values(c, JK_FORMAT_F32);
+  check_values(c, JK_FORMAT_BF16);
+  check_invariance(c, JK_FORMAT_F32);
+  check_invariance(c, JK_FORMAT_BF16);
+  check_refusals(c);
+}

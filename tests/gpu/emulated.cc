@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+// The emulated card: fibers, barriers, matrix instructions, memory with a border around it.
+#include "emulated.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <ucontext.h>
+
+#include <map>
+
+dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace emulated {
+
+enum { MAX_THREADS = 1024, WARP = 32, STACK_BYTES = 64 * 1024 };
+enum Waiting { NOTHING, WARP_BARRIER, BLOCK_BARRIER };
+
+struct Fiber {
+  ucontext_t start;
+  jmp_buf at;
+  char *stack;
+  bool is_made, is_done;
+  Waiting waiting;
+  unsigned turn; // of exchanges, so that two in a row use different words
+};
+
+struct Card {
+  Fiber fibers[MAX_THREADS];
+  jmp_buf scheduler;
+  int running, n_threads;
+  void (*body)(void *);
+  void *context;
+  char *shared;
+  uint32_t words[MAX_THREADS / WARP][2][WARP][6];
+  bool is_reversed; // the order of a block's threads, which must not matter
+};
+
+static Card card;
+
+static void run_fiber(int index) {
+  Fiber *fiber = &card.fibers[index];
+  for (;;) {
+    card.body(card.context);
+    fiber->is_done = true;
+    if (_setjmp(fiber->at) == 0)
+      _longjmp(card.scheduler, 1);
+  }
+}
+
+static void make_fiber(int index) {
+  Fiber *fiber = &card.fibers[index];
+  fiber->stack = static_cast<char *>(malloc(STACK_BYTES));
+  getcontext(&fiber->start);
+  fiber->start.uc_stack.ss_sp = fiber->stack;
+  fiber->start.uc_stack.ss_size = STACK_BYTES;
+  makecontext(&fiber->start, reinterpret_cast<void (*)()>(run_fiber), 1, index);
+}
+
+static void place(int index) {
+  threadIdx.x = (unsigned)index % blockDim.x;
+  threadIdx.y = (unsigned)index / blockDim.x % blockDim.y;
+  threadIdx.z = (unsigned)index / blockDim.x / blockDim.y;
+}
+
+static void resume(int index) {
+  Fiber *fiber = &card.fibers[index];
+  card.running = index;
+  place(index);
+  if (_setjmp(card.scheduler) != 0)
+    return;
+  if (fiber->is_made)
+    _longjmp(fiber->at, 1);
+  make_fiber(index);
+  fiber->is_made = true;
+  setcontext(&fiber->start);
+}
+
+static void wait(Waiting what) {
+  Fiber *fiber = &card.fibers[card.running];
+  fiber->waiting = what;
+  if (_setjmp(fiber->at) == 0)
+    _longjmp(card.scheduler, 1);
+}
+
+// Lets a range of threads go on when all that are left wait for the same; whether any did.
+static bool release(int begin, int end, Waiting what) {
+  int n_waiting = 0, n_left = 0;
+  for (int i = begin; i < end; i++) {
+    n_left += !card.fibers[i].is_done;
+    n_waiting += !card.fibers[i].is_done && card.fibers[i].waiting == what;
+  }
+  if (n_waiting == 0 || n_waiting < n_left)
+    return false;
+  for (int i = begin; i < end; i++)
+    card.fibers[i].waiting = NOTHING;
+  return true;
+}
+
+static bool run_warp(int begin, int end) {
+  bool ran = false;
+  for (int i = 0; i < end - begin; i++) {
+    const int index = card.is_reversed ? end - 1 - i : begin + i;
+    if (card.fibers[index].is_done || card.fibers[index].waiting != NOTHING)
+      continue;
+    resume(index);
+    ran = true;
+  }
+  return ran;
+}
+
+static void run_block() {
+  const int n = card.n_threads, n_warps = (n + WARP - 1) / WARP;
+  for (int i = 0; i < n; i++) {
+    card.fibers[i].is_done = false;
+    card.fibers[i].waiting = NOTHING;
+    card.fibers[i].turn = 0;
+  }
+  for (bool goes_on = true; goes_on;) {
+    goes_on = false;
+    for (int i = 0; i < n_warps; i++) {
+      const int warp = card.is_reversed ? n_warps - 1 - i : i;
+      const int begin = warp * WARP, end = begin + WARP < n ? begin + WARP : n;
+      do
+        goes_on = run_warp(begin, end) || goes_on;
+      while (release(begin, end, WARP_BARRIER));
+    }
+    goes_on = release(0, n, BLOCK_BARRIER) || goes_on;
+  }
+  for (int i = 0; i < n; i++)
+    if (!card.fibers[i].is_done) {
+      fprintf(stderr, "emulated: a barrier that not all threads of a block or warp reach\n");
+      abort();
+    }
+}
+
+void launch(dim3 grid, dim3 block, size_t n_shared_bytes, void (*body)(void *), void *context) {
+  const char *order = getenv("LIMNER_EMULATED_ORDER");
+  card.is_reversed = order && strcmp(order, "reversed") == 0;
+  card.body = body;
+  card.context = context;
+  gridDim = grid;
+  blockDim = block;
+  card.n_threads = (int)(block.x * block.y * block.z);
+  if (card.n_threads > MAX_THREADS || grid.y > 65535 || grid.z > 65535 || grid.x == 0) {
+    fprintf(stderr, "emulated: a launch beyond the limits of every card\n");
+    abort();
+  }
+  for (unsigned z = 0; z < grid.z; z++)
+    for (unsigned y = 0; y < grid.y; y++)
+      for (unsigned x = 0; x < grid.x; x++) {
+        blockIdx = dim3(x, y, z);
+        card.shared = static_cast<char *>(aligned_alloc(64, (n_shared_bytes + 127) / 64 * 64));
+        memset(card.shared, 0xff, n_shared_bytes); // as it may be found
+        run_block();
+        free(card.shared);
+      }
+}
+
+void *shared_memory() {
+  return card.shared;
+}
+
+void wait_for_block() {
+  wait(BLOCK_BARRIER);
+}
+
+void wait_for_warp() {
+  wait(WARP_BARRIER);
+}
+
+uint32_t exchange(uint32_t word, int from_lane) {
+  const int me = card.running;
+  const unsigned turn = card.fibers[me].turn++ % 2;
+  card.words[me / WARP][turn][me % WARP][0] = word;
+  wait(WARP_BARRIER);
+  return card.words[me / WARP][turn][from_lane][0];
+}
+
+// Puts this lane's fragments where the others see them; all lanes' words.
+static uint32_t (*share(const uint32_t a[4], const uint32_t b[2]))[6] {
+  const int me = card.running;
+  const unsigned turn = card.fibers[me].turn++ % 2;
+  uint32_t *words = card.words[me / WARP][turn][me % WARP];
+  memcpy(words, a, 16);
+  memcpy(words + 4, b, 8);
+  wait(WARP_BARRIER);
+  return card.words[me / WARP][turn];
+}
+
+static float half_of(uint32_t word, int i) {
+  const uint32_t bits = i ? word & 0xffff0000u : word << 16;
+  float x;
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
+// mma.m16n8k16: the operands' places as the PTX manual has them.
+void mma_bf16(float c[4], const uint32_t a[4], const uint32_t b[2]) {
+  const int lane = card.running % WARP;
+  uint32_t(*words)[6] = share(a, b);
+  for (int i = 0; i < 4; i++) {
+    const int row = lane / 4, upper = i / 2, col = lane % 4 * 2 + i % 2;
+    for (int quarter = 0; quarter < 8; quarter++) { // pairs of k
+      const int t = quarter % 4, high = quarter / 4;
+      const uint32_t x = words[row * 4 + t][upper + 2 * high], y = words[col * 4 + t][4 + high];
+      c[i] += half_of(x, 0) * half_of(y, 0);
+      c[i] += half_of(x, 1) * half_of(y, 1);
+    }
+  }
+}
+
+// mma.m16n8k32 of signed bytes.
+void mma_s8(int c[4], const uint32_t a[4], const uint32_t b[2]) {
+  const int lane = card.running % WARP;
+  uint32_t(*words)[6] = share(a, b);
+  for (int i = 0; i < 4; i++) {
+    const int row = lane / 4, upper = i / 2, col = lane % 4 * 2 + i % 2;
+    for (int quarter = 0; quarter < 8; quarter++) {
+      const int t = quarter % 4, high = quarter / 4;
+      const uint32_t x = words[row * 4 + t][upper + 2 * high], y = words[col * 4 + t][4 + high];
+      for (int byte = 0; byte < 4; byte++)
+        c[i] += (int8_t)(x >> 8 * byte) * (int8_t)(y >> 8 * byte);
+    }
+  }
+}
+
+} // namespace emulated
+
+// --- memory -------------------------------------------------------------------------------------
+
+enum { BORDER_BYTES = 256 };
+
+static std::map<const char *, size_t> &blocks() {
+  static std::map<const char *, size_t> all;
+  return all;
+}
+
+cudaError_t cudaMalloc(void **p, size_t n_bytes) {
+  const size_t rounded = (n_bytes + 63) / 64 * 64;
+  char *base = static_cast<char *>(aligned_alloc(64, rounded + 2 * BORDER_BYTES));
+  *p = base ? base + BORDER_BYTES : NULL;
+  if (!base)
+    return cudaErrorMemoryAllocation;
+  memset(base, 0xa5, rounded + 2 * BORDER_BYTES);
+  blocks()[base + BORDER_BYTES] = n_bytes;
+  return cudaSuccess;
+}
+
+static void check_border(const char *at) {
+  for (int i = 0; i < BORDER_BYTES; i++)
+    if (at[i] != (char)0xa5) {
+      fprintf(stderr, "emulated: a kernel wrote outside of its memory\n");
+      abort();
+    }
+}
+
+cudaError_t cudaFree(void *p) {
+  if (!p)
+    return cudaSuccess;
+  char *at = static_cast<char *>(p);
+  const std::map<const char *, size_t>::iterator found = blocks().find(at);
+  if (found == blocks().end()) {
+    fprintf(stderr, "emulated: memory released that is not the card's\n");
+    abort();
+  }
+  check_border(at - BORDER_BYTES);
+  check_border(at + (found->second + 63) / 64 * 64);
+  blocks().erase(found);
+  free(at - BORDER_BYTES);
+  return cudaSuccess;
+}
+
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attributes, const void *p) {
+  const char *at = static_cast<const char *>(p);
+  std::map<const char *, size_t>::const_iterator next = blocks().upper_bound(at);
+  attributes->type = cudaMemoryTypeUnregistered;
+  if (next != blocks().begin() && (--next, at < next->first + next->second))
+    attributes->type = cudaMemoryTypeDevice;
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t *n_free_bytes, size_t *n_bytes) {
+  *n_bytes = (size_t)8 << 30;
+  *n_free_bytes = (size_t)7 << 30;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
+  memset(properties, 0, sizeof *properties);
+  snprintf(properties->name, sizeof properties->name, "emulated card");
+  properties->major = 9;
+  properties->multiProcessorCount = 4;
+  properties->totalGlobalMem = (size_t)8 << 30;
+  return cudaSuccess;
+}

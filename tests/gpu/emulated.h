@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+// A graphics card made of the host's processor: enough of CUDA to run the kernels of kernels/cuda
+// as they are, so that their arithmetic and their barriers are tested where there is no card. A
+// block's threads are fibers that take turns between barriers; blocks follow one another. C++.
+#ifndef JK_EMULATED_H
+#define JK_EMULATED_H
+
+#define JK_CUDA_EMULATED 1
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __shared__ static // one block at a time
+#define __launch_bounds__(...)
+#define __grid_constant__
+#define __align__(n) __attribute__((aligned(n)))
+
+struct uint2 {
+  unsigned x, y;
+};
+struct __align__(16) uint4 {
+  unsigned x, y, z, w;
+};
+struct float2 {
+  float x, y;
+};
+struct __align__(16) float4 {
+  float x, y, z, w;
+};
+struct dim3 {
+  unsigned x, y, z;
+  dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
+};
+
+// Where the running thread is.
+extern dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace emulated {
+
+// Runs a kernel's body for every thread of every block.
+void launch(dim3 grid, dim3 block, size_t n_shared_bytes, void (*body)(void *), void *context);
+void *shared_memory(); // of the running block
+void wait_for_block();
+void wait_for_warp();
+// Lane's word in, another lane's out.
+uint32_t exchange(uint32_t word, int from_lane);
+void mma_bf16(float c[4], const uint32_t a[4], const uint32_t b[2]);
+void mma_s8(int c[4], const uint32_t a[4], const uint32_t b[2]);
+
+template <typename F> void call(void *context) {
+  (*static_cast<F *>(context))();
+}
+
+template <typename F> void launch_body(dim3 grid, dim3 block, size_t n_shared_bytes, F body) {
+  launch(grid, block, n_shared_bytes, call<F>, &body);
+}
+
+} // namespace emulated
+
+static inline void __syncthreads() {
+  emulated::wait_for_block();
+}
+
+static inline void __syncwarp() {
+  emulated::wait_for_warp();
+}
+
+template <typename T> static inline T __shfl_sync(unsigned, T value, int lane) {
+  static_assert(sizeof(T) == 4, "words only");
+  uint32_t word;
+  memcpy(&word, &value, 4);
+  word = emulated::exchange(word, lane & 31);
+  memcpy(&value, &word, 4);
+  return value;
+}
+
+static inline int emulated_lane() {
+  return (int)(threadIdx.x % 32);
+}
+
+template <typename T> static inline T __shfl_xor_sync(unsigned mask, T value, int bits) {
+  return __shfl_sync(mask, value, emulated_lane() ^ bits);
+}
+
+// --- the runtime --------------------------------------------------------------------------------
+
+typedef int cudaError_t;
+typedef struct emulated_stream *cudaStream_t;
+typedef struct emulated_event *cudaEvent_t;
+enum { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorInvalidValue = 1 };
+enum { cudaErrorInsufficientDriver = 35, cudaErrorNoDevice = 100 };
+enum cudaMemcpyKind {
+  cudaMemcpyHostToDevice = 1,
+  cudaMemcpyDeviceToHost,
+  cudaMemcpyDeviceToDevice
+};
+enum { cudaStreamNonBlocking = 1, cudaHostAllocDefault = 0 };
+enum cudaMemoryType { cudaMemoryTypeUnregistered, cudaMemoryTypeHost, cudaMemoryTypeDevice };
+struct cudaPointerAttributes {
+  int type;
+};
+struct cudaDeviceProp {
+  char name[256];
+  int major, minor, multiProcessorCount;
+  size_t totalGlobalMem;
+};
+
+cudaError_t cudaMalloc(void **p, size_t n_bytes);
+cudaError_t cudaFree(void *p);
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attributes, const void *p);
+
+static inline cudaError_t cudaHostAlloc(void **p, size_t n_bytes, unsigned) {
+  *p = malloc(n_bytes);
+  return *p ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+static inline cudaError_t cudaFreeHost(void *p) {
+  free(p);
+  return cudaSuccess;
+}
+static inline cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n_bytes,
+                                          cudaMemcpyKind, cudaStream_t) {
+  memcpy(dst, src, n_bytes);
+  return cudaSuccess;
+}
+static inline cudaError_t cudaMemsetAsync(void *p, int value, size_t n_bytes, cudaStream_t) {
+  memset(p, value, n_bytes);
+  return cudaSuccess;
+}
+static inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  return cudaSuccess;
+}
+static inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
+  *stream = NULL;
+  return cudaSuccess;
+}
+static inline cudaError_t cudaStreamDestroy(cudaStream_t) {
+  return cudaSuccess;
+}
+static inline cudaError_t cudaGetLastError() {
+  return cudaSuccess;
+}
+static inline const char *cudaGetErrorString(cudaError_t) {
+  return "emulated";
+}
+static inline cudaError_t cudaGetDeviceCount(int *n) {
+  *n = 1;
+  return cudaSuccess;
+}
+static inline cudaError_t cudaSetDevice(int) {
+  return cudaSuccess;
+}
+cudaError_t cudaMemGetInfo(size_t *n_free_bytes, size_t *n_bytes);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int index);
+// Events measure nothing here.
+static inline cudaError_t cudaEventCreate(cudaEvent_t *event) {
+  *event = NULL;
+  return cudaSuccess;
+}
+static inline cudaError_t cudaEventDestroy(cudaEvent_t) {
+  return cudaSuccess;
+}
+static inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
+  return cudaSuccess;
+}
+static inline cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t, cudaEvent_t) {
+  *ms = 1.0f;
+  return cudaSuccess;
+}
+
+#endif
