@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Inside the CUDA module: the device, launches, and the few instructions that C++ has no words for.
-// Compiled by nvcc, or by a C++ compiler behind tests/gpu/emulated.h.
+// Compiled by nvcc, or by a C++ compiler behind tests/gpu/emulated.hh.
 #ifndef JK_GPU_CUH
 #define JK_GPU_CUH
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The CUDA module for the emulated card: the very sources, behind the emulation.
-#include "tests/gpu/emulated.h"
+#include "tests/gpu/emulated.hh"
 
 #include "kernels/cuda/attention.cu"
 #include "kernels/cuda/conv.cu"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The emulated card: fibers, barriers, matrix instructions, memory with a border around it.
-#include "emulated.h"
+#include "emulated.hh"
 
 #include <setjmp.h>
 #include <stdio.h>
