@@ -5,10 +5,19 @@
 
 #include <stdio.h>
 
+// Of a picture among so many: its share of the steps, and its decoding where that was measured.
+// Steps in the middle of the picture are the mean of all.
+static double picture_s(const CliBenchReport *report, const CliBenchSize *size) {
+  const JanusBenchResult *r = &size->result;
+  const double shared_s = r->look_s + r->prefill_s + report->info->n_image_tokens * r->step_s;
+  return shared_s / size->n_samples + MAX(report->phases.vq_decode_s, 0);
+}
+
 // --- for programs --------------------------------------------------------------------------------
 
-static void print_size_json(const CliBenchSize *size, const char *weights) {
+static void print_size_json(const CliBenchReport *report, const CliBenchSize *size) {
   const JanusBenchResult *r = &size->result;
+  const char *weights = janus_weights_text(report->info->weights);
   printf("{\"samples\": %d, \"rows\": %d, \"weights\": \"%s\", \"steps\": %d, \"context\": %d, ",
          size->n_samples, r->n_rows, weights, r->n_steps, r->n_context);
   printf("\"step_s\": %.6g, \"step_min_s\": %.6g, \"step_max_s\": %.6g, ", r->step_s, r->step_min_s,
@@ -21,8 +30,9 @@ static void print_size_json(const CliBenchSize *size, const char *weights) {
          r->spread, r->flops, r->peak_share);
   printf("\"parts\": {\"linear_s\": %.6g, \"attention_s\": %.6g, \"other_s\": %.6g}, ",
          r->parts.linear_s, r->parts.attention_s, r->parts.other_s);
-  printf("\"look_s\": %.6g, \"prefill_s\": %.6g, \"prefilled\": %d, \"prefill_share\": %.4f}",
+  printf("\"look_s\": %.6g, \"prefill_s\": %.6g, \"prefilled\": %d, \"prefill_share\": %.4f, ",
          r->look_s, r->prefill_s, r->n_prefilled, r->prefill_share);
+  printf("\"picture_s\": %.6g}", picture_s(report, size));
 }
 
 static void print_seconds_json(const char *name, double seconds) {
@@ -47,7 +57,7 @@ void cli_bench_print_json(const CliBenchReport *report) {
          report->stream_before, report->stream_after, report->n_prompt_known);
   for (int i = 0; i < report->n_sizes; i++) {
     printf("%s", i ? ", " : "");
-    print_size_json(&report->sizes[i], janus_weights_text(info->weights));
+    print_size_json(report, &report->sizes[i]);
   }
   printf("], \"open\": %.6g, \"prefill\": %.6g, \"prefilled\": %d", report->open_s,
          first->prefill_s, first->n_prefilled);
@@ -69,11 +79,14 @@ static void print_size(const CliBenchSize *size) {
          r->parts.other_s * 1e3);
 }
 
-static void print_prefill(const CliBenchSize *size) {
+// What comes before the first token, and what a picture takes.
+static void print_picture(const CliBenchReport *report, const CliBenchSize *size) {
   const JanusBenchResult *r = &size->result;
-  if (r->n_prefilled > 0)
-    printf("prompt, %d sample%s: %d positions in %.3f s, %.2f of the peak\n", size->n_samples,
-           size->n_samples == 1 ? "" : "s", r->n_prefilled, r->prefill_s, r->prefill_share);
+  printf("%d sample%s: ", size->n_samples, size->n_samples == 1 ? "" : "s");
+  if (report->is_edit)
+    printf("the picture looked at in %.3f s, ", r->look_s);
+  printf("%d positions of the prompt in %.3f s (%.2f of the peak), a picture in %.2f s\n",
+         r->n_prefilled, r->prefill_s, r->prefill_share, picture_s(report, size));
 }
 
 static void print_phase(const char *name, double seconds) {
@@ -98,7 +111,7 @@ void cli_bench_print_text(const CliBenchReport *report) {
   for (int i = 0; i < report->n_sizes; i++)
     print_size(&report->sizes[i]);
   for (int i = 0; i < report->n_sizes; i++)
-    print_prefill(&report->sizes[i]);
+    print_picture(report, &report->sizes[i]);
   print_phase("VQ decode", report->phases.vq_decode_s);
   print_phase("VQ encode", report->phases.vq_encode_s);
   print_phase("SigLIP", report->phases.siglip_s);
