@@ -90,8 +90,12 @@ GBytes *limner_input_dup_file(LimnerInput *input) {
   return input->is_foreign ? NULL : limner_picture_dup_png(input->picture, NULL);
 }
 
+const char *limner_input_get_recipe(const LimnerInput *input) {
+  return input->recipe ? input->recipe : limner_picture_get_recipe(input->picture);
+}
+
 GBytes *limner_input_dup_tokens(LimnerInput *input, const JanusModelInfo *info) {
-  const char *json = input->recipe ? input->recipe : limner_picture_get_recipe(input->picture);
+  const char *json = limner_input_get_recipe(input);
   g_autoptr(LimnerRecipe) recipe = json ? limner_recipe_parse(json, NULL) : NULL;
   g_autofree char *model = g_utf8_make_valid(info->name, -1);
   if (!recipe || recipe->n_tokens != info->n_image_tokens || strcmp(recipe->model, model) != 0 ||

@@ -33,6 +33,10 @@ const char *limner_input_get_name(const LimnerInput *input);
 // Any thread.
 const char *limner_input_get_sha256(LimnerInput *input);
 
+// What the file says of how it was made: the JSON that limner_recipe_parse() takes, unchecked. NULL
+// = nothing; borrowed. Any thread.
+const char *limner_input_get_recipe(const LimnerInput *input);
+
 // The picture's file: the bytes it was read from, or the PNG that is made of a picture of our own.
 // Its SHA-256 is the one above. NULL when there is no memory for one, or the input was made from
 // pixels with another file's SHA-256. Owned; blocks a little; any thread.

@@ -21,6 +21,7 @@ struct _LimnerDropZone {
   GtkLabel *name_label;
   GtkLabel *size_label;
   GtkWidget *fit_box;
+  GtkWidget *recipe_box;
   GtkToggleButton *pad_button;
   GtkToggleButton *crop_button;
   GtkWidget *choose_button;
@@ -115,6 +116,7 @@ LimnerInput *limner_drop_zone_get_input(LimnerDropZone *self) {
 void limner_drop_zone_set_input(LimnerDropZone *self, LimnerInput *input) {
   stop_loading(self);
   set_note(self, NULL, FALSE);
+  gtk_widget_set_visible(self->recipe_box, FALSE);
   if (input == self->input)
     return;
   g_clear_pointer(&self->input, limner_input_unref);
@@ -149,6 +151,7 @@ static void on_picked(GObject *source, GAsyncResult *result, gpointer data) {
     return;
   }
   limner_drop_zone_set_input(self, input);
+  gtk_widget_set_visible(self->recipe_box, limner_input_get_recipe(input) != NULL);
   if (n_files > 1) {
     g_autofree char *note = g_strdup_printf(
         ngettext("The first of %u picture", "The first of %u pictures", n_files), n_files);
@@ -235,6 +238,7 @@ static void bind_template(GtkWidgetClass *widget_class) {
   gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, name_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, size_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, fit_box);
+  gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, recipe_box);
   gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, pad_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, crop_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerDropZone, choose_button);

@@ -2,6 +2,8 @@
 // Saving pictures in worker threads, under names that are free.
 #include "ui/limner-files.h"
 
+#include "app/export.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gi18n.h>
@@ -62,11 +64,17 @@ static char *reserve(const Saving *saving, GError **error) {
   }
 }
 
+static gboolean save_as(LimnerPicture *picture, const char *path, GError **error) {
+  LimnerExportOptions options = {.format = LIMNER_FORMAT_PNG};
+  limner_format_from_name(path, &options.format);
+  return limner_picture_export(picture, path, &options, error);
+}
+
 static void save_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable) {
   const Saving *saving = data;
   GError *error = NULL;
   g_autofree char *path = saving->folder ? reserve(saving, &error) : g_strdup(saving->name);
-  if (path && !limner_picture_save_png(saving->picture, path, &error) && saving->folder)
+  if (path && !save_as(saving->picture, path, &error) && saving->folder)
     g_unlink(path);
   if (error)
     g_task_return_error(task, error);

@@ -11,7 +11,7 @@ char *limner_files_dup_folder(void);
 // nothing is overwritten. `finish` gives the path, owned.
 void limner_files_save_new_async(LimnerPicture *picture, const char *folder, const char *name,
                                  GAsyncReadyCallback callback, gpointer user_data);
-// Saves to exactly `path`, which the person chose.
+// Saves to exactly `path`, which the person chose: a PNG, or what the name ends in (.jpg, .webp).
 void limner_files_save_as_async(LimnerPicture *picture, const char *path,
                                 GAsyncReadyCallback callback, gpointer user_data);
 char *limner_files_save_finish(GAsyncResult *result, GError **error);

@@ -104,11 +104,7 @@ static void keep_pictures(LimnerGallery *self, LimnerJob *job) {
   }
 }
 
-void limner_gallery_show_job(LimnerGallery *self, LimnerJob *job) {
-  if (job == self->job)
-    return;
-  if (self->job)
-    keep_pictures(self, self->job);
+static void set_job(LimnerGallery *self, LimnerJob *job) {
   g_set_object(&self->job, job);
   g_signal_group_set_target(self->job_signals, job);
   GListModel *samples = job ? limner_job_get_samples(job) : NULL;
@@ -119,6 +115,18 @@ void limner_gallery_show_job(LimnerGallery *self, LimnerJob *job) {
   update_origin(self);
   on_job_changed(self);
   update_page(self);
+}
+
+void limner_gallery_show_job(LimnerGallery *self, LimnerJob *job) {
+  if (job == self->job)
+    return;
+  if (self->job)
+    keep_pictures(self, self->job);
+  set_job(self, job);
+}
+
+void limner_gallery_drop_job(LimnerGallery *self) {
+  set_job(self, NULL);
 }
 
 LimnerJob *limner_gallery_get_job(LimnerGallery *self) {

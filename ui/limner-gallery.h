@@ -14,6 +14,8 @@ G_DECLARE_FINAL_TYPE(LimnerGallery, limner_gallery, LIMNER, GALLERY, GtkWidget)
 // Makes this job's samples the present set; the pictures of the one before go among the earlier
 // ones. NULL: no present set.
 void limner_gallery_show_job(LimnerGallery *self, LimnerJob *job);
+// Shows no job; the pictures of the one before go with it.
+void limner_gallery_drop_job(LimnerGallery *self);
 LimnerJob *limner_gallery_get_job(LimnerGallery *self); // borrowed, may be NULL
 // The sample with the focus, else the selected one, else the first of the set; borrowed, may be
 // NULL.

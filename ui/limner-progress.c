@@ -2,6 +2,7 @@
 // Showing a job's words and fraction as they change.
 #include "ui/limner-progress.h"
 
+#include "app/draft.h"
 #include "ui/limner-words.h"
 
 struct _LimnerProgress {
@@ -10,6 +11,7 @@ struct _LimnerProgress {
   GtkWidget *row;
   GtkLabel *words_label;
   GtkWidget *stop_button;
+  GtkWidget *draft_box;
   GtkProgressBar *bar;
   // Owned
   LimnerJob *job;
@@ -27,7 +29,9 @@ static void update(LimnerProgress *self) {
   const gboolean is_over = limner_job_is_over(self->job);
   g_autofree char *words = limner_words_for_job(self->job);
   gtk_label_set_label(self->words_label, words);
+  const gboolean is_stopped = limner_job_get_state(self->job) == LIMNER_JOB_CANCELLED;
   gtk_widget_set_visible(self->stop_button, !is_over);
+  gtk_widget_set_visible(self->draft_box, is_stopped && limner_job_get_draft_id(self->job));
   gtk_widget_set_visible(GTK_WIDGET(self->bar), !is_over);
   gtk_progress_bar_set_fraction(self->bar, limner_words_get_fraction(self->job));
   gtk_accessible_update_property(GTK_ACCESSIBLE(self->bar), GTK_ACCESSIBLE_PROPERTY_VALUE_TEXT,
@@ -57,6 +61,7 @@ static void limner_progress_class_init(LimnerProgressClass *klass) {
   gtk_widget_class_bind_template_child(widget_class, LimnerProgress, words_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerProgress, row);
   gtk_widget_class_bind_template_child(widget_class, LimnerProgress, stop_button);
+  gtk_widget_class_bind_template_child(widget_class, LimnerProgress, draft_box);
   gtk_widget_class_bind_template_child(widget_class, LimnerProgress, bar);
 }
 

@@ -281,49 +281,6 @@ static void undo(GtkWidget *widget, const char *action, GVariant *parameter) {
   limner_window_say(self, _("Put back"));
 }
 
-// --- once more -----------------------------------------------------------------------------------
-
-// Whether a picture says how it can be made again; else says why not.
-static gboolean can_repeat(LimnerWindow *self, LimnerSample *sample) {
-  LimnerEntry *entry = limner_sample_get_entry(sample);
-  const LimnerEntryFacts *facts = entry ? limner_entry_get_facts(entry) : NULL;
-  if (facts && facts->kind == LIMNER_KIND_DECODED)
-    limner_window_say(self, _("This picture was made from tokens: it has no settings"));
-  else if (facts && facts->input_sha256 && !limner_sample_get_request(sample)->input)
-    limner_window_say(self, _("The picture it was made from is not in the library any more"));
-  else
-    return TRUE;
-  return FALSE;
-}
-
-static void repeat_sample(LimnerWindow *self, LimnerSample *sample) {
-  if (!can_repeat(self, sample))
-    return;
-  g_autoptr(LimnerRequest) request = limner_request_copy(limner_sample_get_request(sample));
-  request->n_samples = limner_controls_get_n_samples(self->controls);
-  request->first_sample = 0;
-  request->seed = limner_random_seed();
-  limner_window_paint(self, request);
-}
-
-static void more_like_this(GtkWidget *widget, const char *action, GVariant *parameter) {
-  limner_window_use_sample(LIMNER_WINDOW(widget), repeat_sample);
-}
-
-static void take_settings(LimnerWindow *self, LimnerSample *sample) {
-  if (!can_repeat(self, sample))
-    return;
-  limner_window_go_to_main(self);
-  adw_flap_set_reveal_flap(self->flap, TRUE);
-  limner_controls_set_request(self->controls, limner_sample_get_request(sample),
-                              limner_sample_get_index(sample));
-  limner_window_say(self, _("Generate paints this picture again"));
-}
-
-static void use_settings(GtkWidget *widget, const char *action, GVariant *parameter) {
-  limner_window_use_sample(LIMNER_WINDOW(widget), take_settings);
-}
-
 // --- the page ------------------------------------------------------------------------------------
 
 static void show_library(GtkWidget *widget, const char *action, GVariant *parameter) {
@@ -367,6 +324,8 @@ void limner_window_set_library(LimnerWindow *self, LimnerLibrary *library) {
   limner_library_page_set_library(self->library_page, library);
   g_signal_connect_object(library, "kept", G_CALLBACK(on_kept), self, G_CONNECT_SWAPPED);
   g_signal_connect_object(library, "problem", G_CALLBACK(on_problem), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object(library, "changed", G_CALLBACK(limner_window_update_drafts), self,
+                          G_CONNECT_SWAPPED);
   g_signal_connect_object(self->library_page, "open", G_CALLBACK(on_open), self, G_CONNECT_SWAPPED);
   g_signal_connect_object(self->library_page, "problem", G_CALLBACK(on_problem), self,
                           G_CONNECT_SWAPPED);
@@ -374,6 +333,7 @@ void limner_window_set_library(LimnerWindow *self, LimnerLibrary *library) {
     limner_window_say_problem(self, problem);
   gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.library", TRUE);
   gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.search", TRUE);
+  limner_window_update_drafts(self);
 }
 
 void limner_window_init_library(LimnerWindow *self) {
@@ -388,6 +348,7 @@ void limner_window_dispose_library(LimnerWindow *self) {
   g_clear_object(&self->opening);
   g_queue_clear_full(&self->requests, (GDestroyNotify)limner_request_free);
   g_clear_pointer(&self->deleted, g_ptr_array_unref);
+  g_clear_pointer(&self->drafts, g_ptr_array_unref);
   g_clear_object(&self->library);
 }
 
@@ -396,14 +357,8 @@ void limner_window_install_library_actions(GtkWidgetClass *widget_class) {
     const char *name;
     GtkWidgetActionActivateFunc activate;
   } actions[] = {
-      {"win.library", show_library},
-      {"win.search", search},
-      {"win.favourite", favourite},
-      {"win.delete", delete_chosen},
-      {"win.undo", undo},
-      {"win.more-like-this", more_like_this},
-      {"win.use-settings", use_settings},
-      {"win.show-chosen", show_chosen},
+      {"win.library", show_library}, {"win.search", search}, {"win.favourite", favourite},
+      {"win.delete", delete_chosen}, {"win.undo", undo},     {"win.show-chosen", show_chosen},
   };
   for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
     gtk_widget_class_install_action(widget_class, actions[i].name, NULL, actions[i].activate);

@@ -134,8 +134,8 @@ static void on_save_chosen(LimnerWindow *self, int response) {
 static void save_sample_as(LimnerWindow *self, LimnerSample *sample) {
   g_clear_pointer(&self->saving_as, limner_picture_unref);
   self->saving_as = limner_picture_ref(limner_sample_get_picture(sample));
-  GtkFileChooserNative *chooser =
-      limner_window_new_chooser(self, _("Save Picture"), GTK_FILE_CHOOSER_ACTION_SAVE, _("_Save"));
+  GtkFileChooserNative *chooser = limner_window_new_chooser(
+      self, _("Save Picture (.png, .jpg or .webp)"), GTK_FILE_CHOOSER_ACTION_SAVE, _("_Save"));
   g_autofree char *name = limner_sample_dup_file_name(sample);
   gtk_file_chooser_set_current_name(GTK_FILE_CHOOSER(chooser), name);
   g_signal_connect_object(chooser, "response", G_CALLBACK(on_save_chosen), self, G_CONNECT_SWAPPED);

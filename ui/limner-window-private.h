@@ -8,6 +8,7 @@
 #include "ui/limner-gallery.h"
 #include "ui/limner-large-view.h"
 #include "ui/limner-library-page.h"
+#include "ui/limner-queue-list.h"
 #include "ui/limner-window.h"
 
 struct _LimnerWindow {
@@ -17,6 +18,9 @@ struct _LimnerWindow {
   GtkWidget *main_page;
   AdwWindowTitle *title;
   GtkMenuButton *queue_button;
+  LimnerQueueList *queue_list;
+  GtkWidget *draft_bar;
+  GtkLabel *draft_label;
   GtkInfoBar *message_bar;
   GtkLabel *message_label;
   AdwFlap *flap;
@@ -30,6 +34,7 @@ struct _LimnerWindow {
   LimnerLibrary *library;    // NULL = pictures are not kept
   GQueue requests;           // of LimnerRequest, whose drafts are still to be written
   GPtrArray *deleted;        // of LimnerEntry: what Undo brings back; NULL = nothing
+  GPtrArray *drafts;         // of LimnerDraftFacts that are offered; NULL = not known yet
   GCancellable *opening;     // of the picture that is to be looked at; NULL = none
   GSignalGroup *job_signals; // of the job in the gallery
   GtkFileChooserNative *chooser;
@@ -40,6 +45,8 @@ struct _LimnerWindow {
   GtkWidget *came_from;     // the page that the large view leads back to
   // Plain
   gboolean is_starting; // a draft is being written
+  gboolean is_listing;  // drafts are being read
+  gboolean must_list;   // once more, for they have changed since
   guint inhibiting;     // sleep; 0 = not
   gint64 toasted_us;    // since when
 };
@@ -82,6 +89,14 @@ char *limner_window_end_chooser(LimnerWindow *self, int response);
 
 void limner_window_install_picture_actions(GtkWidgetClass *widget_class);
 void limner_window_install_library_actions(GtkWidgetClass *widget_class);
+void limner_window_install_recipe_actions(GtkWidgetClass *widget_class);
+void limner_window_install_draft_actions(GtkWidgetClass *widget_class);
+// Looks anew for jobs that can be continued.
+void limner_window_update_drafts(LimnerWindow *self);
+// Leaves nothing of a failed job that had not begun to paint.
+void limner_window_forget_failed(LimnerWindow *self, LimnerJob *job);
+// Lets go of the job shown, and of its pictures.
+void limner_window_drop_job(LimnerWindow *self);
 void limner_window_init_library(LimnerWindow *self);
 void limner_window_dispose_library(LimnerWindow *self);
 

@@ -102,8 +102,21 @@ static void update_title(LimnerWindow *self) {
   gtk_window_set_title(GTK_WINDOW(self), title);
 }
 
+// The machine does not go to sleep over what it paints.
+static void inhibit_sleep(LimnerWindow *self, gboolean is_working) {
+  GtkApplication *application = gtk_window_get_application(GTK_WINDOW(self));
+  if (application && is_working && !self->inhibiting)
+    self->inhibiting = gtk_application_inhibit(
+        application, GTK_WINDOW(self), GTK_APPLICATION_INHIBIT_SUSPEND, _("Painting pictures"));
+  if (application && !is_working && self->inhibiting) {
+    gtk_application_uninhibit(application, self->inhibiting);
+    self->inhibiting = 0;
+  }
+}
+
 static void update_queue(LimnerWindow *self) {
   const guint n_active = limner_job_queue_get_n_active(self->queue);
+  inhibit_sleep(self, n_active > 0);
   LimnerJob *shown = limner_gallery_get_job(self->gallery);
   const guint n_waiting = n_active - (n_active > 0 && shown && !limner_job_is_over(shown));
   g_autofree char *label = g_strdup_printf(_("%u Waiting"), n_waiting);
@@ -122,23 +135,28 @@ static gboolean is_told_by_job(LimnerWindow *self) {
   return job_error && error && strcmp(job_error->message, error->message) == 0;
 }
 
-// Where the window is not looked at, the desktop tells that the pictures are there.
-static void notify_done(LimnerWindow *self, LimnerJob *job) {
+// Where the window is not looked at, the desktop tells what came of it.
+static void notify(LimnerWindow *self, const char *title, const char *words) {
   GApplication *application = G_APPLICATION(gtk_window_get_application(GTK_WINDOW(self)));
   if (gtk_window_is_active(GTK_WINDOW(self)) || !application)
     return;
-  g_autoptr(GNotification) news = g_notification_new(_("The Pictures Are Ready"));
-  g_notification_set_body(news, limner_job_get_request(job)->prompt);
+  g_autoptr(GNotification) news = g_notification_new(title);
+  g_notification_set_body(news, words);
   g_application_send_notification(application, "done", news);
 }
 
 static void on_job_state(LimnerWindow *self, GParamSpec *pspec, LimnerJob *job) {
+  const LimnerJobState state = limner_job_get_state(job);
   update_title(self);
   if (is_told_by_job(self))
     gtk_info_bar_set_revealed(self->message_bar, FALSE);
-  if (limner_job_get_state(job) != LIMNER_JOB_DONE)
+  if (state == LIMNER_JOB_FAILED) {
+    notify(self, _("The Pictures Could Not Be Painted"), limner_job_get_error(job)->message);
+    limner_window_forget_failed(self, job);
+  }
+  if (state != LIMNER_JOB_DONE)
     return;
-  notify_done(self, job);
+  notify(self, _("The Pictures Are Ready"), limner_job_get_request(job)->prompt);
   if (limner_window_is_large(self) || limner_window_is_library(self))
     limner_window_say(self, _("The pictures are ready"));
 }
@@ -146,6 +164,13 @@ static void on_job_state(LimnerWindow *self, GParamSpec *pspec, LimnerJob *job) 
 static void show_job(LimnerWindow *self, LimnerJob *job) {
   limner_gallery_show_job(self->gallery, job);
   g_signal_group_set_target(self->job_signals, job);
+  update_title(self);
+  limner_window_update_drafts(self);
+}
+
+void limner_window_drop_job(LimnerWindow *self) {
+  limner_gallery_drop_job(self->gallery);
+  g_signal_group_set_target(self->job_signals, NULL);
   update_title(self);
 }
 
@@ -288,6 +313,7 @@ static gboolean limner_window_close_request(GtkWindow *window) {
       g_settings_set_boolean(self->settings, "controls-shown",
                              adw_flap_get_reveal_flap(self->flap));
   }
+  inhibit_sleep(self, FALSE);
   limner_job_queue_cancel_all(self->queue);
   return GTK_WINDOW_CLASS(limner_window_parent_class)->close_request(window);
 }
@@ -311,6 +337,7 @@ LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *que
                           G_CONNECT_SWAPPED);
   g_signal_connect_object(queue, "notify::model-state", G_CALLBACK(on_model_state), self,
                           G_CONNECT_SWAPPED);
+  limner_queue_list_set_queue(self->queue_list, queue);
   limner_controls_bind_settings(self->controls, settings);
   restore(self);
   on_model_state(self);
@@ -340,6 +367,9 @@ static void bind_template(GtkWidgetClass *widget_class) {
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, main_page);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, title);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, queue_button);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, queue_list);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, draft_bar);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, draft_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, message_bar);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, message_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, flap);
@@ -366,6 +396,8 @@ static void install_actions(GtkWidgetClass *widget_class) {
     gtk_widget_class_install_action(widget_class, actions[i].name, NULL, actions[i].activate);
   limner_window_install_picture_actions(widget_class);
   limner_window_install_library_actions(widget_class);
+  limner_window_install_draft_actions(widget_class);
+  limner_window_install_recipe_actions(widget_class);
 }
 
 static void limner_window_class_init(LimnerWindowClass *klass) {
@@ -375,6 +407,7 @@ static void limner_window_class_init(LimnerWindowClass *klass) {
   g_type_ensure(LIMNER_TYPE_GALLERY);
   g_type_ensure(LIMNER_TYPE_LARGE_VIEW);
   g_type_ensure(LIMNER_TYPE_LIBRARY_PAGE);
+  g_type_ensure(LIMNER_TYPE_QUEUE_LIST);
   bind_template(GTK_WIDGET_CLASS(klass));
   install_actions(GTK_WIDGET_CLASS(klass));
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The library in the window: its list, its small pictures, its page, and the window around it; and
 // how it holds with 10,000 pictures. The argument is a small model folder.
-#include "app/library.h"
+#include "app/draft.h"
 #include "app/recipe.h"
 #include "tests/ui/waiting.h"
 #include "ui/limner-kept.h"
 #include "ui/limner-library-list.h"
 #include "ui/limner-library-page.h"
+#include "ui/limner-progress.h"
+#include "ui/limner-queue-list.h"
 #include "ui/limner-thumbnail.h"
 #include "ui/limner-window-private.h"
 
@@ -353,6 +355,134 @@ static void test_window_opens(void) {
   studio_clear(&studio);
 }
 
+// A file that says how it was made is a picture to change, until its settings are asked for.
+static void test_window_recipe(void) {
+  Studio studio = studio_new();
+  LimnerWindow *window = studio.window;
+  LimnerDropZone *zone = limner_controls_get_drop_zone(window->controls);
+  GtkWidget *offer = template_child(zone, LIMNER_TYPE_DROP_ZONE, "recipe_box");
+  g_autofree char *path = g_build_filename(studio.place.root, "told.png", NULL);
+  g_autoptr(LimnerPicture) picture = new_picture("a boat at night", 4711, NULL);
+  g_assert_true(limner_picture_save_png(picture, path, NULL));
+  g_autoptr(GFile) file = g_file_new_for_path(path);
+  limner_drop_zone_load(zone, file);
+  wait_until(limner_drop_zone_get_input(zone));
+  g_assert_true(gtk_widget_get_visible(offer));
+  act(&studio, "win.use-recipe");
+  wait_until(!limner_drop_zone_get_input(zone));
+  g_assert_false(gtk_widget_get_visible(offer));
+  g_autoptr(LimnerRequest) request = limner_controls_take_request(window->controls);
+  g_assert_cmpstr(request->prompt, ==, "a boat at night");
+  g_assert_cmpuint(request->seed, ==, 4711);
+  g_assert_cmpfloat(request->cfg, ==, 3);
+  g_assert_null(request->input);
+  studio_clear(&studio);
+}
+
+// --- jobs that are not done ----------------------------------------------------------------------
+
+static gboolean has_draft_bar(Studio *studio) {
+  return gtk_widget_get_visible(studio->window->draft_bar);
+}
+
+static LimnerPicture *first_picture(LimnerJob *job) {
+  g_autoptr(LimnerSample) sample = g_list_model_get_item(limner_job_get_samples(job), 0);
+  return limner_sample_get_picture(sample); // the job holds both
+}
+
+static LimnerRequest new_request(void) {
+  return (LimnerRequest){.prompt = (char *)"a boat",
+                         .n_samples = 2,
+                         .seed = 7,
+                         .cfg = 3,
+                         .temperature = 1,
+                         .top_p = 1};
+}
+
+// One that another program left.
+static void leave_draft(Studio *studio) {
+  const LimnerRequest request = new_request();
+  limner_draft_free(limner_library_new_draft(studio->library, &request, model_folder));
+}
+
+static void test_drafts(void) {
+  Studio studio = studio_new();
+  LimnerWindow *window = studio.window;
+  g_assert_false(has_draft_bar(&studio));
+  leave_draft(&studio);
+  wait_until(has_draft_bar(&studio));
+  g_assert_cmpstr(gtk_label_get_label(window->draft_label), ==, "“a boat” is not painted yet");
+  leave_draft(&studio);
+  wait_until(strcmp(gtk_label_get_label(window->draft_label), "2 jobs are not finished") == 0);
+  act(&studio, "win.discard-all");
+  wait_until(!has_draft_bar(&studio));
+  leave_draft(&studio);
+  wait_until(has_draft_bar(&studio));
+  act(&studio, "win.continue-all");
+  wait_until(limner_gallery_get_job(window->gallery));
+  LimnerJob *job = limner_gallery_get_job(window->gallery);
+  wait_until(limner_job_is_over(job) && n_items(pictures_of(&studio)) == 2);
+  g_assert_cmpint(limner_job_get_state(job), ==, LIMNER_JOB_DONE);
+  settle();
+  g_assert_false(has_draft_bar(&studio));
+  studio_clear(&studio);
+}
+
+// Stopped and continued it ends in the same picture as without.
+static void test_stopped(void) {
+  Studio studio = studio_new();
+  LimnerWindow *window = studio.window;
+  const LimnerRequest request = new_request();
+  GtkWidget *progress = template_child(window->gallery, LIMNER_TYPE_GALLERY, "progress");
+  GtkWidget *box = template_child(progress, LIMNER_TYPE_PROGRESS, "draft_box");
+  limner_window_paint(window, &request);
+  wait_until(n_items(pictures_of(&studio)) == 2);
+  g_autoptr(LimnerPicture) whole =
+      limner_picture_ref(first_picture(limner_gallery_get_job(window->gallery)));
+  limner_window_paint(window, &request);
+  LimnerJob *before = limner_gallery_get_job(window->gallery);
+  wait_until(limner_gallery_get_job(window->gallery) != before);
+  act(&studio, "win.stop");
+  LimnerJob *stopped = limner_gallery_get_job(window->gallery);
+  wait_until(limner_job_is_over(stopped));
+  if (limner_job_get_state(stopped) == LIMNER_JOB_CANCELLED) { // else it was too fast to be stopped
+    g_assert_true(gtk_widget_get_visible(box));
+    act(&studio, "win.continue");
+    g_assert_null(limner_gallery_get_job(window->gallery));
+    wait_until(limner_gallery_get_job(window->gallery));
+  }
+  LimnerJob *job = limner_gallery_get_job(window->gallery);
+  wait_until(limner_job_is_over(job));
+  g_assert_cmpint(limner_job_get_state(job), ==, LIMNER_JOB_DONE);
+  g_assert_false(gtk_widget_get_visible(box));
+  g_assert_true(
+      g_bytes_equal(limner_picture_get_bytes(first_picture(job)), limner_picture_get_bytes(whole)));
+  studio_clear(&studio);
+}
+
+static void test_queue_list(void) {
+  LimnerJobQueue *queue = limner_job_queue_new();
+  LimnerQueueList *list = g_object_ref_sink(g_object_new(LIMNER_TYPE_QUEUE_LIST, NULL));
+  const LimnerRequest request = new_request();
+  g_autoptr(LimnerJob) first = limner_job_new(&request);
+  g_autoptr(LimnerJob) second = limner_job_new(&request);
+  limner_queue_list_set_queue(list, queue);
+  limner_job_queue_set_model(queue, model_folder, "cpu");
+  limner_job_queue_add(queue, first);
+  limner_job_queue_add(queue, second);
+  GtkListBox *box = GTK_LIST_BOX(gtk_widget_get_first_child(GTK_WIDGET(list)));
+  g_assert_nonnull(gtk_list_box_get_row_at_index(box, 1));
+  GtkWidget *row = gtk_list_box_row_get_child(gtk_list_box_get_row_at_index(box, 1));
+  g_signal_emit_by_name(gtk_widget_get_last_child(row), "clicked");
+  wait_until(limner_job_is_over(second) && limner_job_is_over(first));
+  g_assert_cmpint(limner_job_get_state(second), ==, LIMNER_JOB_CANCELLED);
+  g_assert_cmpint(limner_job_get_state(first), ==, LIMNER_JOB_DONE);
+  g_assert_null(gtk_list_box_get_row_at_index(box, 0));
+  g_assert_finalize_object(list);
+  limner_job_queue_shutdown(queue);
+  g_object_unref(queue);
+}
+
 // --- 10,000 pictures -----------------------------------------------------------------------------
 
 static double cpu_ms(void) {
@@ -476,6 +606,10 @@ int main(int argc, char **argv) {
   g_test_add_func("/library/page", test_page);
   g_test_add_func("/library/window/keeps", test_window_keeps);
   g_test_add_func("/library/window/opens", test_window_opens);
+  g_test_add_func("/library/window/recipe", test_window_recipe);
+  g_test_add_func("/library/drafts", test_drafts);
+  g_test_add_func("/library/stopped", test_stopped);
+  g_test_add_func("/library/queue", test_queue_list);
   g_test_add_func("/library/many", test_many);
   return g_test_run();
 }

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// The jobs that run and wait, each with its progress and a button that takes it out.
+#ifndef LIMNER_QUEUE_LIST_H
+#define LIMNER_QUEUE_LIST_H
+
+#include "app/job-queue.h"
+
+#include <gtk/gtk.h>
+
+#define LIMNER_TYPE_QUEUE_LIST (limner_queue_list_get_type())
+G_DECLARE_FINAL_TYPE(LimnerQueueList, limner_queue_list, LIMNER, QUEUE_LIST, GtkWidget)
+
+// Once; takes a reference.
+void limner_queue_list_set_queue(LimnerQueueList *self, LimnerJobQueue *queue);
+
+#endif

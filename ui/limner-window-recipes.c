@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// Pictures made once more: others like one, its settings, and what a file from outside says.
+#include "ui/limner-window-private.h"
+
+#include "app/recipe.h"
+#include "ui/limner-kept.h"
+
+#include <glib/gi18n.h>
+
+// --- once more -----------------------------------------------------------------------------------
+
+// Whether a picture says how it can be made again; else says why not.
+static gboolean can_repeat(LimnerWindow *self, LimnerSample *sample) {
+  LimnerEntry *entry = limner_sample_get_entry(sample);
+  const LimnerEntryFacts *facts = entry ? limner_entry_get_facts(entry) : NULL;
+  if (facts && facts->kind == LIMNER_KIND_DECODED)
+    limner_window_say(self, _("This picture was made from tokens: it has no settings"));
+  else if (facts && facts->input_sha256 && !limner_sample_get_request(sample)->input)
+    limner_window_say(self, _("The picture it was made from is not in the library any more"));
+  else
+    return TRUE;
+  return FALSE;
+}
+
+static void repeat_sample(LimnerWindow *self, LimnerSample *sample) {
+  if (!can_repeat(self, sample))
+    return;
+  g_autoptr(LimnerRequest) request = limner_request_copy(limner_sample_get_request(sample));
+  request->n_samples = limner_controls_get_n_samples(self->controls);
+  request->first_sample = 0;
+  request->seed = limner_random_seed();
+  limner_window_paint(self, request);
+}
+
+static void more_like_this(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_window_use_sample(LIMNER_WINDOW(widget), repeat_sample);
+}
+
+static void take_settings(LimnerWindow *self, LimnerSample *sample) {
+  if (!can_repeat(self, sample))
+    return;
+  limner_window_go_to_main(self);
+  adw_flap_set_reveal_flap(self->flap, TRUE);
+  limner_controls_set_request(self->controls, limner_sample_get_request(sample),
+                              limner_sample_get_index(sample));
+  limner_window_say(self, _("Generate paints this picture again"));
+}
+
+static void use_settings(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_window_use_sample(LIMNER_WINDOW(widget), take_settings);
+}
+
+// --- what a picture from outside says ------------------------------------------------------------
+
+// Its request, with the picture it was made of where the library has that.
+static gpointer read_recipe(LimnerLibrary *library, gpointer data, GCancellable *cancellable,
+                            GError **error) {
+  g_autoptr(LimnerRecipe) recipe = limner_recipe_parse(limner_input_get_recipe(data), error);
+  if (!recipe)
+    return NULL;
+  if (recipe->input_sha256)
+    recipe->request.input = limner_library_load_input(library, recipe->input_sha256, NULL);
+  return g_steal_pointer(&recipe);
+}
+
+static void recipe_free(LimnerRecipe *recipe) {
+  g_clear_pointer(&recipe->request.input, limner_input_unref);
+  limner_recipe_free(recipe);
+}
+
+static void on_recipe(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(LimnerWindow) self = data;
+  g_autoptr(GError) error = NULL;
+  LimnerRecipe *recipe = limner_library_call_finish(LIMNER_LIBRARY(source), result, &error);
+  if (recipe && self->library) {
+    const gboolean is_complete = !recipe->input_sha256 || recipe->request.input;
+    if (recipe->request.prompt)
+      limner_controls_set_request(self->controls, &recipe->request, recipe->sample);
+    limner_window_say(self, !recipe->request.prompt
+                                ? _("This picture was made from tokens: it has no settings")
+                            : is_complete ? _("Generate paints this picture again")
+                                          : _("The picture it was made from is not in the library: "
+                                              "choose it yourself"));
+  } else if (self->library) {
+    limner_window_say(self, error->message);
+  }
+  g_clear_pointer(&recipe, recipe_free);
+}
+
+static void use_recipe(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  LimnerInput *input = limner_drop_zone_get_input(limner_controls_get_drop_zone(self->controls));
+  if (self->library && input && limner_input_get_recipe(input))
+    limner_library_call_async(self->library, read_recipe, limner_input_ref(input),
+                              (GDestroyNotify)limner_input_unref, (GDestroyNotify)recipe_free, NULL,
+                              on_recipe, g_object_ref(self));
+}
+
+void limner_window_install_recipe_actions(GtkWidgetClass *widget_class) {
+  gtk_widget_class_install_action(widget_class, "win.more-like-this", NULL, more_like_this);
+  gtk_widget_class_install_action(widget_class, "win.use-settings", NULL, use_settings);
+  gtk_widget_class_install_action(widget_class, "win.use-recipe", NULL, use_recipe);
+}
