@@ -39,8 +39,8 @@ static void build_rope(ModelBuilder *b) {
       sines[(size_t)position * (size_t)half + (size_t)i] = sinf(angle);
     }
   }
-  model->rope_cos = cosines;
-  model->rope_sin = sines;
+  model->rope_cos = part_place(b, cosines, n_bytes);
+  model->rope_sin = part_place(b, sines, n_bytes);
 }
 
 static void build_generation_side(ModelBuilder *b) {
@@ -49,6 +49,9 @@ static void build_generation_side(ModelBuilder *b) {
   const int embed_dim = part_dim(b, 1, 2, "gen_embed.weight");
   const int head_dim = part_dim(b, 0, 2, "gen_head.output_mlp_projector.weight");
   model->gen_embed = part_table(b, n_codes, embed_dim, "gen_embed.weight");
+  model->gen_embed.data =
+      part_place(b, model->gen_embed.data,
+                 (size_t)n_codes * (size_t)embed_dim * jk_dtype_size(model->gen_embed.dtype));
   model->gen_aligner_in = part_linear(b, PART_BIAS, dim, embed_dim, "gen_aligner.layers.0.");
   model->gen_aligner_out = part_linear(b, PART_BIAS, dim, dim, "gen_aligner.layers.2.");
   model->gen_head_proj = part_linear(b, PART_BIAS, head_dim, dim, "gen_head.output_mlp_projector.");

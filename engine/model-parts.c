@@ -141,12 +141,24 @@ jk_weight part_table(ModelBuilder *b, int n_rows, int n_cols, const char *format
   return take(b, name, (int64_t[]){n_rows, n_cols}, 2, n_rows, n_cols);
 }
 
+const void *part_place(ModelBuilder *b, const void *host, size_t n_bytes) {
+  jk_device *dev = b->model->device;
+  const void *placed = NULL;
+  char text[BYTES_TEXT];
+  const jk_status status = builder_ok(b) ? dev->place(dev, host, n_bytes, &placed) : JK_OK;
+  if (status != JK_OK)
+    janus_fail(&b->error, status == JK_NO_MEMORY ? JANUS_ERROR_MEMORY : JANUS_ERROR_DEVICE,
+               "%s: %s: cannot place %s of weights: %s", b->folder, dev->name,
+               janus_bytes_text(n_bytes, text), jk_status_text(status));
+  return placed;
+}
+
 static const float *widen(ModelBuilder *b, jk_weight weight) {
   const size_t n = (size_t)weight.n_rows * (size_t)weight.n_cols;
   float *values = part_memory(b, n * sizeof *values);
   if (builder_ok(b))
     jk_widen(values, weight.data, weight.dtype, n);
-  return values;
+  return part_place(b, values, n * sizeof *values);
 }
 
 static const float *take_floats(ModelBuilder *b, int n, const char *name) {

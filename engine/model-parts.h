@@ -53,6 +53,9 @@ jk_linear *part_patches(ModelBuilder *b, int dim, int patch_px, const char *pref
 LayerNorm part_layer_norm(ModelBuilder *b, int dim, const char *prefix, ...) PART_FORMAT(3, 4);
 VqNorm part_norm(ModelBuilder *b, int channels, const char *prefix, ...) PART_FORMAT(3, 4);
 
+// Where the device's operations can read n_bytes of host memory that is released with the model;
+// NULL after a failure.
+const void *part_place(ModelBuilder *b, const void *host, size_t n_bytes);
 // Memory of n_bytes that is released with the model; NULL after a failure.
 void *part_memory(ModelBuilder *b, size_t n_bytes);
 

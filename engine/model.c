@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Opening and releasing a model.
 #include "engine/config.h"
+#include "engine/device.h"
 #include "engine/error.h"
 #include "engine/file.h"
 #include "engine/model-parts.h"
@@ -15,57 +16,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_THREADS = 1024 };
-
 // --- the device ---------------------------------------------------------------------------------
 
-static bool starts_with(const char *text, const char *start) {
-  return strncmp(text, start, strlen(start)) == 0;
-}
-
-// The instruction set that LIMNER_CPU_ISA allows, else the best; tests and comparisons set it.
-static bool pick_isa(jk_isa *isa, JanusError *error) {
-  static const char *const words[] = {
-      [JK_ISA_GENERIC] = "generic", [JK_ISA_AVX2] = "avx2", [JK_ISA_AVX512] = "avx512"};
-  const char *text = getenv("LIMNER_CPU_ISA");
-  *isa = jk_cpu_best_isa();
-  if (!text || !*text)
-    return true;
-  for (int i = JK_ISA_GENERIC; i <= JK_ISA_AVX512; i++) {
-    if (strcmp(text, words[i]) != 0)
-      continue;
-    *isa = (jk_isa)i;
-    return true;
-  }
-  return janus_fail(error, JANUS_ERROR_REQUEST,
-                    "LIMNER_CPU_ISA: expected generic, avx2 or avx512, found %s", text);
-}
-
 static bool check_options(const JanusModelOptions *options, JanusError *error) {
-  const char *device = options->device ? options->device : "auto";
-  if (starts_with(device, "cuda"))
-    return janus_fail(error, JANUS_ERROR_UNSUPPORTED,
-                      "device %s: not in this build, which has: cpu", device);
-  if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0)
-    return janus_fail(error, JANUS_ERROR_REQUEST,
-                      "device: expected auto, cpu, cuda or cuda:N, found %s", device);
   if (options->weights != JANUS_WEIGHTS_AUTO && options->weights != JANUS_WEIGHTS_F32)
     return janus_fail(error, JANUS_ERROR_UNSUPPORTED,
                       "weights %s: not in this build, which has: f32",
                       janus_weights_text(options->weights));
-  if (options->n_threads < 0 || options->n_threads > MAX_THREADS)
-    return janus_fail(error, JANUS_ERROR_REQUEST, "threads: expected 0 to %d, found %d",
-                      MAX_THREADS, options->n_threads);
-  return true;
+  return device_check_options(options, error);
 }
 
 static bool open_device(JanusModel *model, const JanusModelOptions *options, JanusError *error) {
-  jk_isa isa;
-  if (!pick_isa(&isa, error))
-    return false;
-  const jk_status status = jk_cpu_open(options->n_threads, isa, &model->device);
-  return status == JK_OK || janus_fail(error, JANUS_ERROR_DEVICE, "the CPU cannot be opened: %s",
-                                       jk_status_text(status));
+  uint64_t weights_bytes = 0;
+  for (size_t i = 0; i < tensors_count(model->files); i++)
+    weights_bytes += tensors_get(model->files, i)->n_bytes;
+  return device_open(options, weights_bytes, &model->device, model->device_text, error);
 }
 
 // --- the folder ---------------------------------------------------------------------------------
@@ -177,7 +142,7 @@ static bool fill_info(JanusModel *model, const char *folder, JanusError *error) 
   info->device_name = model->owned_text[2] = strdup(model->device->name);
   info->layout = layout_text(tensors_get_layout(model->files));
   info->file_kind = tensors_are_pytorch(model->files) ? "pytorch" : "safetensors";
-  info->device = "cpu";
+  info->device = model->device_text;
   info->weights = JANUS_WEIGHTS_F32;
   info->defaults = c->defaults;
   info->describes = c->describes;

@@ -170,6 +170,7 @@ struct JanusModel {
   bool has_copies;       // of tensors that cannot be used where they lie in their files
 
   char *owned_text[4];  // folder, name, device name: what info points at
+  char device_text[16]; // "cpu" or "cuda:N", likewise
   float **owned_floats; // norms and biases widened to f32, released with the model
   size_t n_owned_floats;
   pthread_mutex_t lock; // the device does one thing at a time
