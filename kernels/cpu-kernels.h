@@ -101,6 +101,8 @@ typedef struct jk_group_job {
 typedef struct jk_cpu_kernels {
   // Outputs [out_begin, out_end) of rows [row_begin, row_end).
   void (*linear)(const jk_linear_job *job, int row_begin, int row_end, int out_begin, int out_end);
+  // Packs a block of a weight; see jk_pack_block().
+  void (*pack_block)(void *dst, const jk_weight *weight, jk_format format, int block);
   // Blocks [block_begin, block_end) of the outputs of a part's rows. BF16: sums over the columns in
   // order. Q8 and Q4: the same bits with every instruction set: sum = fma(dot, weight scale * input
   // scale, sum) over the groups in order, dot being a group's exact sum.

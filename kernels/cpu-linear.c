@@ -44,6 +44,7 @@ static jk_status linear_new(int n_out, int n_in, jk_weight bias, jk_format forma
 }
 
 typedef struct packing {
+  const jk_cpu_kernels *kernels;
   jk_linear *linear;
   const jk_weight *weight;
 } packing;
@@ -51,8 +52,8 @@ typedef struct packing {
 static void pack_item(void *context, int item, int thread) {
   packing *p = context;
   const size_t n_bytes = jk_block_bytes(p->linear->format, p->linear->n_in);
-  jk_pack_block((char *)p->linear->owned + (size_t)item * n_bytes, p->weight, p->linear->format,
-                item);
+  p->kernels->pack_block((char *)p->linear->owned + (size_t)item * n_bytes, p->weight,
+                         p->linear->format, item);
 }
 
 static jk_status linear_create(jk_device *dev, jk_weight weight, jk_weight bias, jk_format format,
@@ -74,7 +75,7 @@ static jk_status linear_create(jk_device *dev, jk_weight weight, jk_weight bias,
       linear_free(dev, linear);
       return JK_NO_MEMORY;
     }
-    packing p = {linear, &weight};
+    packing p = {&jk_cpu_of(dev)->kernels, linear, &weight};
     jk_cpu_share(jk_cpu_of(dev), pack_item, &p, jk_n_blocks(weight.n_rows),
                  (double)weight.n_rows * (double)weight.n_cols);
   }

@@ -348,6 +348,7 @@ static void gelu_generic(float *y, const float *x, size_t n) {
 void jk_kernels_init_generic(jk_cpu_kernels *kernels) {
   *kernels = (jk_cpu_kernels){
       .linear = linear_generic,
+      .pack_block = jk_pack_block,
       .linear_bf16 = linear_bf16_generic,
       .linear_q8 = linear_q8_generic,
       .linear_q4 = linear_q4_generic,

@@ -34,6 +34,8 @@ static inline float vf_sum(vf x) {
 
 // One part of the table each.
 void JK_SIMD_NAME(jk_init_linear)(jk_cpu_kernels *kernels);
+void JK_SIMD_NAME(jk_init_pack)(jk_cpu_kernels *kernels);
+void JK_SIMD_NAME(jk_init_packed)(jk_cpu_kernels *kernels);
 void JK_SIMD_NAME(jk_init_attention)(jk_cpu_kernels *kernels);
 void JK_SIMD_NAME(jk_init_conv)(jk_cpu_kernels *kernels);
 void JK_SIMD_NAME(jk_init_norms)(jk_cpu_kernels *kernels);
