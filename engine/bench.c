@@ -46,6 +46,20 @@ static size_t choose_stream_bytes(void) {
   return (size_t)(n_bytes > LEAST_STREAM_BYTES ? n_bytes : LEAST_STREAM_BYTES);
 }
 
+// Random data in device memory, a piece at a time.
+static bool fill_stream(jk_device *dev, void *stream, size_t n_bytes) {
+  enum { PIECE_BYTES = 1 << 24 };
+  char *piece = malloc(PIECE_BYTES);
+  bool ok = piece != NULL;
+  for (size_t at = 0; ok && at < n_bytes; at += PIECE_BYTES) {
+    const size_t n = n_bytes - at < PIECE_BYTES ? n_bytes - at : PIECE_BYTES;
+    synthetic_fill((uint16_t *)(void *)piece, n / sizeof(uint16_t), 1 + at, 0, 1);
+    ok = dev->upload(dev, (char *)stream + at, piece, n) == JK_OK;
+  }
+  free(piece);
+  return ok;
+}
+
 // The best so far: on a busy machine one try may find half of it.
 static void measure_peak(JanusBench *bench) {
   jk_device *dev = bench->model->device;
@@ -59,15 +73,17 @@ JanusBench *janus_bench_new(JanusModel *model, JanusError *error) {
   jk_device *dev = model->device;
   JanusBench *bench = calloc(1, sizeof *bench);
   const size_t n_bytes = choose_stream_bytes();
-  if (!bench || dev->alloc(dev, n_bytes, "the stream", &bench->stream) != JK_OK) {
+  if (!bench || dev->alloc(dev, n_bytes, "the stream", &bench->stream) != JK_OK ||
+      !fill_stream(dev, bench->stream, n_bytes)) {
     char text[BYTES_TEXT];
     janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for %s of random data",
                janus_bytes_text(n_bytes, text));
+    if (bench)
+      dev->free(dev, bench->stream);
     free(bench);
     return NULL;
   }
   bench->model = model;
-  synthetic_fill(bench->stream, n_bytes / sizeof(uint16_t), 1, 0, 1);
   bench->limits.stream_bytes = n_bytes;
   measure_peak(bench);
   janus_bench_stream(bench); // the first pass is slower

@@ -124,11 +124,9 @@ static inline cudaError_t cudaFreeHost(void *p) {
   free(p);
   return cudaSuccess;
 }
-static inline cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n_bytes,
-                                          cudaMemcpyKind, cudaStream_t) {
-  memcpy(dst, src, n_bytes);
-  return cudaSuccess;
-}
+// Ends the program when memory is not where `kind` says.
+cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n_bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream);
 static inline cudaError_t cudaMemsetAsync(void *p, int value, size_t n_bytes, cudaStream_t) {
   memset(p, value, n_bytes);
   return cudaSuccess;
