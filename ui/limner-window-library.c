@@ -144,22 +144,26 @@ static LimnerSample *shown_sample(LimnerWindow *self) {
                                       : limner_gallery_get_chosen(self->gallery);
 }
 
-// The entries that an action is about; says so when there are none. Owned.
-static GPtrArray *dup_chosen(LimnerWindow *self) {
-  GPtrArray *chosen = limner_window_is_library(self)
-                          ? limner_library_page_dup_chosen(self->library_page)
-                          : g_ptr_array_new_with_free_func(g_object_unref);
-  if (!limner_window_is_library(self)) {
-    LimnerSample *sample = shown_sample(self);
-    LimnerEntry *entry = sample ? limner_sample_get_entry(sample) : NULL;
-    if (entry)
-      g_ptr_array_add(chosen, g_object_ref(entry));
-  }
+// Of the page that is shown. Owned, maybe empty.
+static GPtrArray *dup_entries(LimnerWindow *self) {
+  if (limner_window_is_library(self))
+    return limner_library_page_dup_chosen(self->library_page);
+  GPtrArray *entries = g_ptr_array_new_with_free_func(g_object_unref);
+  LimnerSample *sample = limner_window_is_tree(self) ? NULL : shown_sample(self);
+  LimnerEntry *entry = limner_window_is_tree(self) ? limner_tree_get_chosen(self->tree)
+                       : sample                    ? limner_sample_get_entry(sample)
+                                                   : NULL;
+  if (entry)
+    g_ptr_array_add(entries, g_object_ref(entry));
+  return entries;
+}
+
+GPtrArray *limner_window_dup_chosen(LimnerWindow *self) {
+  g_autoptr(GPtrArray) chosen = dup_entries(self);
   if (chosen->len > 0)
-    return chosen;
+    return g_steal_pointer(&chosen);
   limner_window_say(self, limner_window_is_library(self) ? _("Choose a picture first")
                                                          : _("This picture is not in the library"));
-  g_ptr_array_unref(chosen);
   return NULL;
 }
 
@@ -222,7 +226,7 @@ static void on_marked(GObject *source, GAsyncResult *result, gpointer data) {
 
 static void favourite(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
-  g_autoptr(GPtrArray) entries = self->library ? dup_chosen(self) : NULL;
+  g_autoptr(GPtrArray) entries = self->library ? limner_window_dup_chosen(self) : NULL;
   if (entries)
     change_entries(self, mark, entries, on_marked);
 }
@@ -256,7 +260,7 @@ static void say_deleted(LimnerWindow *self, guint n) {
 // What is deleted here already is put back.
 static void delete_chosen(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
-  g_autoptr(GPtrArray) entries = self->library ? dup_chosen(self) : NULL;
+  g_autoptr(GPtrArray) entries = self->library ? limner_window_dup_chosen(self) : NULL;
   if (!entries)
     return;
   if (limner_entry_get_facts(entries->pdata[0])->is_deleted) {
@@ -297,7 +301,7 @@ static void search(GtkWidget *widget, const char *action, GVariant *parameter) {
 
 static void show_chosen(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
-  g_autoptr(GPtrArray) entries = self->library ? dup_chosen(self) : NULL;
+  g_autoptr(GPtrArray) entries = self->library ? limner_window_dup_chosen(self) : NULL;
   if (!entries)
     return;
   g_autofree char *path = limner_library_dup_path(self->library, entries->pdata[0]);

@@ -47,17 +47,15 @@ static LimnerSample *usable_sample(LimnerWindow *self) {
 }
 
 void limner_window_use_sample(LimnerWindow *self, LimnerSampleUse use) {
-  if (!limner_window_is_library(self)) {
-    LimnerSample *sample = usable_sample(self);
-    if (sample)
-      use(self, sample);
+  if (limner_window_is_library(self) || limner_window_is_tree(self)) {
+    g_autoptr(GPtrArray) chosen = limner_window_dup_chosen(self);
+    if (chosen)
+      limner_window_use_entry(self, chosen->pdata[0], use);
     return;
   }
-  g_autoptr(GPtrArray) chosen = limner_library_page_dup_chosen(self->library_page);
-  if (chosen->len > 0)
-    limner_window_use_entry(self, chosen->pdata[0], use);
-  else
-    limner_window_say(self, _("Choose a picture first"));
+  LimnerSample *sample = usable_sample(self);
+  if (sample)
+    use(self, sample);
 }
 
 // --- keeping and saving --------------------------------------------------------------------------
@@ -164,9 +162,8 @@ static void copy(GtkWidget *widget, const char *action, GVariant *parameter) {
 // --- looking at one ------------------------------------------------------------------------------
 
 // Swiping back leads where Back does.
-static void set_library_navigatable(LimnerWindow *self, gboolean can_navigate) {
-  AdwLeafletPage *page = adw_leaflet_get_page(self->pages, GTK_WIDGET(self->library_page));
-  adw_leaflet_page_set_navigatable(page, can_navigate);
+static void set_navigatable(LimnerWindow *self, GtkWidget *page, gboolean can_navigate) {
+  adw_leaflet_page_set_navigatable(adw_leaflet_get_page(self->pages, page), can_navigate);
 }
 
 void limner_window_view_sample(LimnerWindow *self, LimnerSample *sample, GtkWidget *from) {
@@ -175,7 +172,8 @@ void limner_window_view_sample(LimnerWindow *self, LimnerSample *sample, GtkWidg
   if (was_large)
     return;
   self->came_from = from;
-  set_library_navigatable(self, from == GTK_WIDGET(self->library_page));
+  set_navigatable(self, GTK_WIDGET(self->library_page), from == GTK_WIDGET(self->library_page));
+  set_navigatable(self, self->tree_page, from == self->tree_page);
   adw_leaflet_set_visible_child(self->pages, GTK_WIDGET(self->large_view));
   gtk_widget_grab_focus(GTK_WIDGET(self->large_view));
 }
@@ -192,12 +190,15 @@ void limner_window_go_to_main(LimnerWindow *self) {
 }
 
 void limner_window_go_back(LimnerWindow *self) {
-  const gboolean is_library =
-      limner_window_is_large(self) && self->came_from == GTK_WIDGET(self->library_page);
-  set_library_navigatable(self, TRUE);
-  adw_leaflet_set_visible_child(self->pages, is_library ? self->came_from : self->main_page);
-  if (is_library)
+  GtkWidget *to = limner_window_is_large(self)  ? self->came_from
+                  : limner_window_is_tree(self) ? self->tree_from
+                                                : self->main_page;
+  set_navigatable(self, GTK_WIDGET(self->library_page), TRUE);
+  adw_leaflet_set_visible_child(self->pages, to ? to : self->main_page);
+  if (to == GTK_WIDGET(self->library_page))
     limner_library_page_focus_grid(self->library_page);
+  if (to == self->tree_page)
+    gtk_widget_grab_focus(GTK_WIDGET(self->tree));
 }
 
 static void back(GtkWidget *widget, const char *action, GVariant *parameter) {
@@ -208,7 +209,7 @@ static void step(GtkWidget *widget, int by) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
   LimnerSample *sample = limner_large_view_get_sample(self->large_view);
   LimnerEntry *entry = sample ? limner_sample_get_entry(sample) : NULL;
-  if (entry && self->came_from == GTK_WIDGET(self->library_page)) {
+  if (entry && self->came_from != self->main_page) {
     limner_window_step_entry(self, entry, by);
     return;
   }

@@ -9,6 +9,7 @@
 #include "ui/limner-large-view.h"
 #include "ui/limner-library-page.h"
 #include "ui/limner-queue-list.h"
+#include "ui/limner-tree.h"
 #include "ui/limner-window.h"
 
 struct _LimnerWindow {
@@ -28,6 +29,9 @@ struct _LimnerWindow {
   LimnerGallery *gallery;
   LimnerLibraryPage *library_page;
   LimnerLargeView *large_view;
+  GtkWidget *tree_page;
+  AdwToastOverlay *tree_toasts;
+  LimnerTree *tree;
   // Owned
   LimnerJobQueue *queue;
   GSettings *settings;
@@ -43,6 +47,7 @@ struct _LimnerWindow {
   // Borrowed
   AdwToastOverlay *toasted; // where the toast is
   GtkWidget *came_from;     // the page that the large view leads back to
+  GtkWidget *tree_from;     // and the tree
   // Plain
   gboolean is_starting; // a draft is being written
   gboolean is_listing;  // drafts are being read
@@ -65,6 +70,10 @@ void limner_window_say_problem(LimnerWindow *self, const char *text);
 void limner_window_go_back(LimnerWindow *self);
 void limner_window_go_to_main(LimnerWindow *self);
 gboolean limner_window_is_library(LimnerWindow *self);
+gboolean limner_window_is_tree(LimnerWindow *self);
+// LimnerEntry of the pictures that an action is about; says so and gives NULL where there are none.
+// Owned.
+GPtrArray *limner_window_dup_chosen(LimnerWindow *self);
 // Opens the large view; `from` is the page that leads back.
 void limner_window_view_sample(LimnerWindow *self, LimnerSample *sample, GtkWidget *from);
 // Paints it, with a draft where there is a library.
@@ -89,6 +98,8 @@ char *limner_window_end_chooser(LimnerWindow *self, int response);
 
 void limner_window_install_picture_actions(GtkWidgetClass *widget_class);
 void limner_window_install_library_actions(GtkWidgetClass *widget_class);
+void limner_window_init_tree(LimnerWindow *self);
+void limner_window_install_tree_actions(GtkWidgetClass *widget_class);
 void limner_window_install_recipe_actions(GtkWidgetClass *widget_class);
 void limner_window_install_draft_actions(GtkWidgetClass *widget_class);
 // Looks anew for jobs that can be continued.

@@ -26,6 +26,8 @@ gboolean limner_window_is_library(LimnerWindow *self) {
 static AdwToastOverlay *get_toasts(LimnerWindow *self) {
   if (limner_window_is_large(self))
     return limner_large_view_get_toasts(self->large_view);
+  if (limner_window_is_tree(self))
+    return self->tree_toasts;
   return limner_window_is_library(self) ? limner_library_page_get_toasts(self->library_page)
                                         : limner_gallery_get_toasts(self->gallery);
 }
@@ -157,7 +159,7 @@ static void on_job_state(LimnerWindow *self, GParamSpec *pspec, LimnerJob *job) 
   if (state != LIMNER_JOB_DONE)
     return;
   notify(self, _("The Pictures Are Ready"), limner_job_get_request(job)->prompt);
-  if (limner_window_is_large(self) || limner_window_is_library(self))
+  if (adw_leaflet_get_visible_child(self->pages) != self->main_page)
     limner_window_say(self, _("The pictures are ready"));
 }
 
@@ -285,7 +287,7 @@ static void open_model(GtkWidget *widget, const char *action, GVariant *paramete
 // What is open is closed first; then the painting stops.
 static void escape(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
-  if (limner_window_is_large(self) || limner_window_is_library(self))
+  if (adw_leaflet_get_visible_child(self->pages) != self->main_page)
     limner_window_go_back(self);
   else if (adw_flap_get_folded(self->flap) && adw_flap_get_reveal_flap(self->flap))
     adw_flap_set_reveal_flap(self->flap, FALSE);
@@ -377,6 +379,9 @@ static void bind_template(GtkWidgetClass *widget_class) {
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, gallery);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, library_page);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, large_view);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, tree_page);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, tree_toasts);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, tree);
   gtk_widget_class_bind_template_callback(widget_class, on_message_closed);
   gtk_widget_class_bind_template_callback(widget_class, on_controls_revealed);
 }
@@ -398,6 +403,7 @@ static void install_actions(GtkWidgetClass *widget_class) {
   limner_window_install_library_actions(widget_class);
   limner_window_install_draft_actions(widget_class);
   limner_window_install_recipe_actions(widget_class);
+  limner_window_install_tree_actions(widget_class);
 }
 
 static void limner_window_class_init(LimnerWindowClass *klass) {
@@ -408,6 +414,7 @@ static void limner_window_class_init(LimnerWindowClass *klass) {
   g_type_ensure(LIMNER_TYPE_LARGE_VIEW);
   g_type_ensure(LIMNER_TYPE_LIBRARY_PAGE);
   g_type_ensure(LIMNER_TYPE_QUEUE_LIST);
+  g_type_ensure(LIMNER_TYPE_TREE);
   bind_template(GTK_WIDGET_CLASS(klass));
   install_actions(GTK_WIDGET_CLASS(klass));
 }
@@ -425,6 +432,7 @@ static void name_close_button(GtkWidget *widget) {
 static void limner_window_init(LimnerWindow *self) {
   gtk_widget_init_template(GTK_WIDGET(self));
   limner_window_init_library(self);
+  limner_window_init_tree(self);
   name_close_button(GTK_WIDGET(self->message_bar));
   g_autoptr(GPropertyAction) controls =
       g_property_action_new("controls", self->flap, "reveal-flap");

@@ -379,6 +379,66 @@ static void test_window_recipe(void) {
   studio_clear(&studio);
 }
 
+// --- the tree ------------------------------------------------------------------------------------
+
+static LimnerEntry *keep_child(LimnerLibrary *library, const char *prompt, guint64 seed,
+                               LimnerEntry *parent) {
+  g_autoptr(LimnerPicture) picture =
+      new_picture(prompt, seed, limner_entry_get_facts(parent)->sha256);
+  LimnerEntry *entry = limner_library_keep(library, picture, NULL, NULL);
+  g_assert_nonnull(entry);
+  return entry;
+}
+
+static GtkWidget *node_of(LimnerTree *tree, guint index) {
+  GtkWidget *node = gtk_widget_get_first_child(GTK_WIDGET(tree));
+  while (index-- > 0)
+    node = gtk_widget_get_next_sibling(node);
+  return node;
+}
+
+// boat - night - snow, and boat - day: four pictures, of which `snow` is asked for.
+static void test_tree(void) {
+  Studio studio = studio_new();
+  LimnerWindow *window = studio.window;
+  g_autoptr(LimnerEntry) boat = keep(studio.library, "a boat", 1);
+  g_autoptr(LimnerEntry) night = keep_child(studio.library, "make it night", 2, boat);
+  g_autoptr(LimnerEntry) snow = keep_child(studio.library, "let it snow", 3, night);
+  g_autoptr(LimnerEntry) day = keep_child(studio.library, "make it day", 4, boat);
+  wait_until(n_items(pictures_of(&studio)) == 4);
+  act(&studio, "win.library");
+  limner_library_page_choose(window->library_page, snow);
+  act(&studio, "win.tree");
+  g_assert_true(limner_window_is_tree(window));
+  wait_until(limner_tree_get_n_nodes(window->tree) == 4);
+  g_assert_true(gtk_widget_has_css_class(node_of(window->tree, 2), "current"));
+  gtk_test_accessible_assert_property(GTK_ACCESSIBLE(node_of(window->tree, 0)),
+                                      GTK_ACCESSIBLE_PROPERTY_LABEL, "a boat, the first picture");
+  settle();
+  GtkWidget *from = node_of(window->tree, 0), *straight = node_of(window->tree, 1),
+            *branch = node_of(window->tree, 3);
+  g_assert_cmpint(gtk_widget_get_allocated_height(from), >, 0);
+  graphene_rect_t at[3];
+  g_assert_true(gtk_widget_compute_bounds(from, GTK_WIDGET(window->tree), &at[0]));
+  g_assert_true(gtk_widget_compute_bounds(straight, GTK_WIDGET(window->tree), &at[1]));
+  g_assert_true(gtk_widget_compute_bounds(branch, GTK_WIDGET(window->tree), &at[2]));
+  g_assert_cmpfloat(at[1].origin.y, ==, at[0].origin.y); // the first one goes straight on
+  g_assert_cmpfloat(at[2].origin.y, >, at[1].origin.y);
+  g_assert_cmpfloat(at[2].origin.x, ==, at[1].origin.x);
+  // Another step, and a branch from it.
+  g_signal_emit_by_name(branch, "clicked");
+  wait_until(limner_window_is_large(window));
+  act(&studio, "win.escape");
+  g_assert_true(limner_window_is_tree(window));
+  gtk_widget_grab_focus(straight);
+  act(&studio, "win.edit");
+  LimnerDropZone *zone = limner_controls_get_drop_zone(window->controls);
+  wait_until(limner_drop_zone_get_input(zone));
+  g_assert_cmpstr(limner_input_get_sha256(limner_drop_zone_get_input(zone)), ==,
+                  limner_entry_get_facts(night)->sha256);
+  studio_clear(&studio);
+}
+
 // --- jobs that are not done ----------------------------------------------------------------------
 
 static gboolean has_draft_bar(Studio *studio) {
@@ -607,6 +667,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/library/window/keeps", test_window_keeps);
   g_test_add_func("/library/window/opens", test_window_opens);
   g_test_add_func("/library/window/recipe", test_window_recipe);
+  g_test_add_func("/library/tree", test_tree);
   g_test_add_func("/library/drafts", test_drafts);
   g_test_add_func("/library/stopped", test_stopped);
   g_test_add_func("/library/queue", test_queue_list);
