@@ -214,4 +214,29 @@ __device__ __forceinline__ void mma_bf16(float c[4], const uint32_t a[4], const 
 #endif
 }
 
+// c[16 outputs][8 rows] += weights[16][32] x[32][8] of signed bytes.
+__device__ __forceinline__ void mma_s8(int c[4], const uint32_t a[4], const uint32_t b[2]) {
+#ifdef JK_CUDA_EMULATED
+  emulated::mma_s8(c, a, b);
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, "
+               "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+               : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+  const int lane = (int)threadIdx.x % JK_WARP;
+  for (int quarter = 0; quarter < 8; quarter++) {
+    const int t = quarter % 4, high = quarter / 4;
+    const int w0 = (int)__shfl_sync(GPU_ALL_LANES, a[2 * high], lane / 4 * 4 + t);
+    const int w1 = (int)__shfl_sync(GPU_ALL_LANES, a[2 * high + 1], lane / 4 * 4 + t);
+    const int x0 = (int)__shfl_sync(GPU_ALL_LANES, b[high], lane % 4 * 8 + t);
+    const int x1 = (int)__shfl_sync(GPU_ALL_LANES, b[high], lane % 4 * 8 + 4 + t);
+    c[0] = __dp4a(w0, x0, c[0]);
+    c[1] = __dp4a(w0, x1, c[1]);
+    c[2] = __dp4a(w1, x0, c[2]);
+    c[3] = __dp4a(w1, x1, c[3]);
+  }
+#endif
+}
+
 #endif

@@ -4,15 +4,6 @@
 
 #include <stdlib.h>
 
-struct jk_linear {
-  void *weight; // as stored, or packed
-  float *bias;  // NULL = none
-  jk_format format;
-  jk_dtype dtype; // of F32's
-  int n_out, n_in;
-  size_t n_bytes; // that one product reads
-};
-
 // --- packing ------------------------------------------------------------------------------------
 
 // A thread packs a lane's part of a tile.
@@ -101,7 +92,9 @@ static jk_status fill(jk_gpu *gpu, jk_linear *linear, const jk_weight *weight,
   linear->n_bytes =
       is_plain ? raw_bytes : jk_device_packed_bytes(linear->format, linear->n_out, linear->n_in);
   jk_status status = gpu_alloc(gpu, linear->n_bytes, &linear->weight);
-  if (status == JK_OK)
+  if (status == JK_OK && (linear->format == JK_FORMAT_Q8 || linear->format == JK_FORMAT_Q4))
+    status = gpu_pack_quantised(gpu, linear, weight);
+  else if (status == JK_OK)
     status = is_plain ? gpu->base.upload(&gpu->base, linear->weight, weight->data, raw_bytes)
                       : pack(gpu, linear, weight);
   if (status == JK_OK && bias->data)
@@ -113,7 +106,7 @@ static jk_status linear_create(jk_device *dev, jk_weight weight, jk_weight bias,
                                jk_linear **out) {
   jk_gpu *gpu = gpu_of(dev);
   *out = NULL;
-  if ((format != JK_FORMAT_F32 && format != JK_FORMAT_BF16) || !is_weight(&weight) ||
+  if (format < JK_FORMAT_F32 || format > JK_FORMAT_Q4 || !is_weight(&weight) ||
       (bias.data && (!is_weight(&bias) || bias.n_rows != 1 || bias.n_cols != weight.n_rows)))
     return JK_BAD_REQUEST;
   jk_linear *linear = (jk_linear *)calloc(1, sizeof *linear);
@@ -242,28 +235,9 @@ __device__ __forceinline__ void skinny_part(float sums[N_TILES][4], const skinny
 
 template <int N_TILES> __global__ void __launch_bounds__(JK_BLOCK) skinny_kernel(skinny_job job) {
   __shared__ float parts[JK_N_SPLITS][N_TILES][4][JK_WARP];
-  const int lane = (int)threadIdx.x % JK_WARP, split = (int)threadIdx.x / JK_WARP;
   float sums[N_TILES][4] = {};
-  skinny_part<N_TILES>(sums, job, split);
-#pragma unroll
-  for (int i = 0; i < N_TILES; i++)
-#pragma unroll
-    for (int k = 0; k < 4; k++)
-      parts[split][i][k][lane] = sums[i][k];
-  __syncthreads();
-  for (int i = (int)threadIdx.x; i < N_TILES * JK_TILE_OUTS * JK_TILE_ROWS; i += JK_BLOCK) {
-    const int tile = i / (JK_TILE_OUTS * JK_TILE_ROWS), o = i % JK_TILE_OUTS;
-    const int r = i / JK_TILE_OUTS % JK_TILE_ROWS;
-    const int row = tile * JK_TILE_ROWS + r, out = (int)blockIdx.x * JK_TILE_OUTS + o;
-    if (row >= job.n_rows || out >= job.n_out)
-      continue;
-    float total = 0.0f;
-    for (int s = 0; s < JK_N_SPLITS; s++)
-      total += parts[s][tile][o / 8 * 2 + r % 2][o % 8 * 4 + r / 2];
-    const float value = total + (job.bias ? job.bias[out] : 0.0f);
-    float *y = job.y + (size_t)row * (size_t)job.n_out + out;
-    *y = job.accumulate ? *y + value : value;
-  }
+  skinny_part<N_TILES>(sums, job, (int)threadIdx.x / JK_WARP);
+  store_skinny<N_TILES>(parts, sums, job.y, job.bias, job.n_rows, job.n_out, job.accumulate);
 }
 
 static void multiply_few(jk_gpu *gpu, const skinny_job &job) {
@@ -331,6 +305,10 @@ static void linear(jk_device *dev, float *y, const jk_linear *layer, const float
   gpu_use(gpu);
   if (layer->format == JK_FORMAT_BF16) {
     multiply_bf16(gpu, y, layer, x, n_rows, accumulate);
+    return;
+  }
+  if (layer->format != JK_FORMAT_F32) {
+    gpu_multiply_quantised(gpu, y, layer, x, n_rows, accumulate);
     return;
   }
   const f32_job job = {y,      layer->weight, layer->bias, x,         layer->dtype,

@@ -6,6 +6,20 @@
 
 #include "kernels/cuda/gpu.cuh"
 
+struct jk_linear {
+  void *weight; // as stored, or packed
+  float *bias;  // NULL = none
+  jk_format format;
+  jk_dtype dtype; // of F32's
+  int n_out, n_in;
+  size_t n_bytes; // that one product reads
+};
+
+// Q8 and Q4: integers with a scale a group of columns, of weights and of inputs.
+jk_status gpu_pack_quantised(jk_gpu *gpu, jk_linear *linear, const jk_weight *weight);
+void gpu_multiply_quantised(jk_gpu *gpu, float *y, const jk_linear *layer, const float *x,
+                            int n_rows, bool accumulate);
+
 // Two neighbouring columns of a row, and the two 8 further: what a lane holds of a tile of rows.
 // `p` is NULL for a row that does not exist.
 __device__ __forceinline__ void load_row_tile(uint32_t b[2], const float *p, int col, int n_in,
@@ -26,6 +40,33 @@ __device__ __forceinline__ void load_row_tile(uint32_t b[2], const float *p, int
   }
   b[0] = bf16_pair(x[0], x[1]);
   b[1] = bf16_pair(x[2], x[3]);
+}
+
+// The end of a product of few rows: the warps' parts of a tile of outputs in ascending order.
+template <int N_TILES>
+__device__ __forceinline__ void
+store_skinny(float parts[JK_N_SPLITS][N_TILES][4][JK_WARP], const float sums[N_TILES][4], float *y,
+             const float *bias, int n_rows, int n_out, bool accumulate) {
+  const int lane = (int)threadIdx.x % JK_WARP, split = (int)threadIdx.x / JK_WARP;
+#pragma unroll
+  for (int i = 0; i < N_TILES; i++)
+#pragma unroll
+    for (int k = 0; k < 4; k++)
+      parts[split][i][k][lane] = sums[i][k];
+  __syncthreads();
+  for (int i = (int)threadIdx.x; i < N_TILES * JK_TILE_OUTS * JK_TILE_ROWS; i += JK_BLOCK) {
+    const int tile = i / (JK_TILE_OUTS * JK_TILE_ROWS), o = i % JK_TILE_OUTS;
+    const int r = i / JK_TILE_OUTS % JK_TILE_ROWS;
+    const int row = tile * JK_TILE_ROWS + r, out = (int)blockIdx.x * JK_TILE_OUTS + o;
+    if (row >= n_rows || out >= n_out)
+      continue;
+    float total = 0.0f;
+    for (int s = 0; s < JK_N_SPLITS; s++)
+      total += parts[s][tile][o / 8 * 2 + r % 2][o % 8 * 4 + r / 2];
+    const float value = total + (bias ? bias[out] : 0.0f);
+    float *to = y + (size_t)row * (size_t)n_out + out;
+    *to = accumulate ? *to + value : value;
+  }
 }
 
 // y[rows][n_out] = parts of columns of packed weights times rows, each part by itself, added up in

@@ -85,7 +85,8 @@ static bool one_shape(card *c, check_worst *worst, jk_dtype dtype, jk_format for
 }
 
 static const char *format_text(jk_format format) {
-  return format == JK_FORMAT_BF16 ? "bf16" : "f32";
+  static const char *const words[] = {"f32", "bf16", "q8", "q4"};
+  return words[format];
 }
 
 static void check_values(card *c, jk_format format) {
@@ -142,6 +143,47 @@ static void check_invariance(card *c, jk_format format) {
   check(ok, "linear %s: a row has the same bits alone and among 2 to 150", format_text(format));
 }
 
+// The same integers and scales on both devices; only the order of sums differs.
+static bool one_quantised(card *c, check_worst *worst, jk_format format, int n_out, int n_in,
+                          int n_rows) {
+  layer l = layer_new(c, n_out, n_in, JK_BF16, format, true);
+  array x = array_random(c, (size_t)n_rows * (size_t)n_in, 1.0f);
+  array y = array_new(c, (size_t)n_rows * (size_t)n_out);
+  float *expected = malloc(y.n * sizeof *expected);
+  jk_linear *reference = NULL;
+  bool ok = c->reference->linear_create(c->reference, l.weight.view, l.bias.view, format,
+                                        &reference) == JK_OK;
+  c->dev->linear(c->dev, y.at, l.linear, x.at, n_rows, false);
+  if (ok)
+    c->reference->linear(c->reference, expected, reference, x.host, n_rows, false);
+  ok = array_fetch(c, &y) && ok;
+  double squares = 0.0;
+  for (size_t i = 0; ok && i < y.n; i++)
+    squares += (double)expected[i] * (double)expected[i];
+  for (size_t i = 0; ok && i < y.n; i++)
+    check_note(worst, (double)y.host[i], (double)expected[i],
+               1.0 + sqrt(squares / (double)y.n) + fabs((double)expected[i]));
+  c->reference->linear_free(c->reference, reference);
+  free(expected);
+  array_free(c, &x);
+  array_free(c, &y);
+  layer_free(c, &l);
+  return ok;
+}
+
+static void check_quantised(card *c, jk_format format) {
+  static const int shapes[][3] = {{256, 704, 2},  {33, 65, 1},     {100, 1000, 5}, {48, 8, 8},
+                                  {130, 1, 17},   {7, 4096, 3},    {16, 64, 48},   {96, 320, 49},
+                                  {37, 11008, 3}, {300, 512, 130}, {64, 130, 30},  {2, 33, 9}};
+  check_worst worst = {0};
+  bool ok = true;
+  for (int i = 0; i < 12; i++)
+    ok &= one_quantised(c, &worst, format, shapes[i][0], shapes[i][1], shapes[i][2]);
+  const char *name = format == JK_FORMAT_Q8 ? "q8" : "q4";
+  check(ok, "linear %s: nothing written outside", name);
+  check_bound(&worst, 3e-6, "linear %s: close to the reference", name); // observed 3e-7
+}
+
 static void check_refusals(card *c) {
   float value[4] = {0};
   const jk_weight weight = {value, JK_F32, 2, 2}, bias = {value, JK_F32, 1, 3}, absent = {0};
@@ -159,5 +201,9 @@ void check_linear(card *c) {
   check_values(c, JK_FORMAT_BF16);
   check_invariance(c, JK_FORMAT_F32);
   check_invariance(c, JK_FORMAT_BF16);
+  check_quantised(c, JK_FORMAT_Q8);
+  check_quantised(c, JK_FORMAT_Q4);
+  check_invariance(c, JK_FORMAT_Q8);
+  check_invariance(c, JK_FORMAT_Q4);
   check_refusals(c);
 }

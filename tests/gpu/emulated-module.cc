@@ -8,4 +8,5 @@
 #include "kernels/cuda/limits.cu"
 #include "kernels/cuda/linear.cu"
 #include "kernels/cuda/norms.cu"
+#include "kernels/cuda/quant.cu"
 #include "kernels/cuda/rows.cu"

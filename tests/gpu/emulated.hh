@@ -81,6 +81,19 @@ template <typename T> static inline T __shfl_sync(unsigned, T value, int lane) {
   return value;
 }
 
+// Four of eight bytes, by the low three bits of the selector's halves of bytes.
+static inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t selector) {
+  const uint64_t both = (uint64_t)b << 32 | a;
+  uint32_t picked = 0;
+  for (int i = 0; i < 4; i++)
+    picked |= (uint32_t)(both >> 8 * (selector >> 4 * i & 7) & 0xff) << 8 * i;
+  return picked;
+}
+
+static inline float __int2float_rn(int x) {
+  return (float)x;
+}
+
 static inline int emulated_lane() {
   return (int)(threadIdx.x % 32);
 }
