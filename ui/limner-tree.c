@@ -16,6 +16,7 @@ enum {
   GAP = 36, // between columns, where the edges are
   MARGIN = 18,
   EDGE = 2,
+  PLACED_MS = 60, // a frame or two
   THUMBNAIL_MIDDLE = 8 + LIMNER_THUMBNAIL_SIDE / 2,
 };
 
@@ -34,6 +35,8 @@ struct _LimnerTree {
   LimnerEntry *entry; // the one it is shown for
   GArray *nodes;      // of Node, parents first
   GCancellable *reading;
+  // Plain
+  guint focusing; // a source; 0 = none
 };
 
 G_DEFINE_FINAL_TYPE(LimnerTree, limner_tree, GTK_TYPE_WIDGET)
@@ -150,17 +153,27 @@ static const Node *find_focused(LimnerTree *self) {
   return NULL;
 }
 
+// Once everything has its place: what takes the focus is scrolled to.
+static gboolean on_placed(gpointer data) {
+  LimnerTree *self = data;
+  self->focusing = 0;
+  gtk_widget_grab_focus(GTK_WIDGET(self));
+  return G_SOURCE_REMOVE;
+}
+
 static void set_nodes(LimnerTree *self, GArray *nodes) {
   const Node *focused = find_focused(self);
-  g_autoptr(LimnerEntry) chosen = g_object_ref(focused ? focused->entry : self->entry);
-  const gboolean had_focus = focused != NULL || self->nodes->len == 0;
+  g_autoptr(LimnerEntry) chosen = focused ? g_object_ref(focused->entry) : NULL;
+  const gboolean is_new = self->nodes->len == 0;
   g_array_unref(self->nodes);
   self->nodes = nodes;
   for (guint i = 0; i < nodes->len; i++) {
     show_node(self, node_at(nodes, i));
-    if (had_focus && is_same(node_at(nodes, i)->entry, chosen))
+    if (chosen && is_same(node_at(nodes, i)->entry, chosen))
       gtk_widget_grab_focus(node_at(nodes, i)->button);
   }
+  if (is_new && !self->focusing)
+    self->focusing = g_timeout_add(PLACED_MS, on_placed, self);
   gtk_widget_queue_resize(GTK_WIDGET(self));
 }
 
@@ -257,6 +270,12 @@ static void limner_tree_size_allocate(GtkWidget *widget, int width, int height, 
   }
 }
 
+static void append_line(GtkSnapshot *snapshot, const GdkRGBA *color, float from, float to,
+                        float y) {
+  gtk_snapshot_append_color(snapshot, color,
+                            &GRAPHENE_RECT_INIT(MIN(from, to), y, ABS(to - from), EDGE));
+}
+
 // From the parent's edge to a vertical in the gap, along it, and to the child.
 static void snapshot_edge(LimnerTree *self, GtkSnapshot *snapshot, const Node *parent,
                           const Node *child, const GdkRGBA *color) {
@@ -266,24 +285,23 @@ static void snapshot_edge(LimnerTree *self, GtkSnapshot *snapshot, const Node *p
   const float from_y = (float)(top_of(parent) + THUMBNAIL_MIDDLE);
   const float to_y = (float)(top_of(child) + THUMBNAIL_MIDDLE);
   const float x = (from_x + to_x) / 2;
+  append_line(snapshot, color, from_x, x, from_y);
   gtk_snapshot_append_color(snapshot, color,
-                            &GRAPHENE_RECT_INIT(MIN(from_x, x), from_y, ABS(x - from_x), EDGE));
-  gtk_snapshot_append_color(snapshot, color,
-                            &GRAPHENE_RECT_INIT(x - 1, from_y, EDGE, to_y - from_y + EDGE));
-  gtk_snapshot_append_color(snapshot, color,
-                            &GRAPHENE_RECT_INIT(MIN(to_x, x), to_y, ABS(to_x - x), EDGE));
+                            &GRAPHENE_RECT_INIT(x, from_y, EDGE, to_y - from_y + EDGE));
+  append_line(snapshot, color, x, to_x, to_y);
 }
 
 static void limner_tree_snapshot(GtkWidget *widget, GtkSnapshot *snapshot) {
   LimnerTree *self = LIMNER_TREE(widget);
   GdkRGBA color;
   gtk_style_context_get_color(gtk_widget_get_style_context(widget), &color);
-  color.alpha *= 0.4f;
+  gtk_snapshot_push_opacity(snapshot, 0.4); // all together: edges lie over one another
   for (guint i = 0; i < self->nodes->len; i++) {
     const Node *node = node_at(self->nodes, i);
     if (node->parent >= 0)
       snapshot_edge(self, snapshot, node_at(self->nodes, node->parent), node, &color);
   }
+  gtk_snapshot_pop(snapshot);
   GTK_WIDGET_CLASS(limner_tree_parent_class)->snapshot(widget, snapshot);
 }
 
@@ -298,6 +316,7 @@ static gboolean limner_tree_grab_focus(GtkWidget *widget) {
 static void limner_tree_dispose(GObject *object) {
   LimnerTree *self = LIMNER_TREE(object);
   stop_reading(self);
+  g_clear_handle_id(&self->focusing, g_source_remove);
   g_array_set_size(self->nodes, 0);
   g_clear_object(&self->entry);
   g_clear_object(&self->thumbnails);

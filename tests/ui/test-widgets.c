@@ -555,6 +555,16 @@ static void test_files(void) {
   g_assert_true(g_str_has_suffix(second, "/limner-7_0-2.png"));
   g_assert_cmpint(g_unlink(first), ==, 0);
   g_assert_cmpint(g_unlink(second), ==, 0);
+  // What a person calls it says what it is to be.
+  g_autofree char *wanted = g_build_filename(folder, "boat.JPG", NULL);
+  g_autofree char *third = NULL;
+  g_autofree char *start = NULL;
+  limner_files_save_as_async(picture, wanted, on_saved, &third);
+  wait_until(third);
+  g_assert_cmpstr(third, ==, wanted);
+  g_assert_true(g_file_get_contents(third, &start, NULL, NULL));
+  g_assert_cmpint(memcmp(start, "\xff\xd8\xff", 3), ==, 0);
+  g_assert_cmpint(g_unlink(third), ==, 0);
 }
 
 int main(int argc, char **argv) {
