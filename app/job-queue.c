@@ -48,6 +48,7 @@ struct _LimnerJobQueue {
   GPtrArray
       *spent; // jobs the worker is done with: their last reference is dropped by the main thread
   GSource *source;
+  gint is_over; // atomic
   // Owned, worker thread
   Worker worker;
 };
@@ -141,23 +142,47 @@ static void give_back(LimnerJobQueue *self, Command *command) {
   g_mutex_unlock(&self->lock);
 }
 
-static JanusModel *open_model(const Command *command, GError **error) {
+// Packing a large model's weights ends when the program does.
+static bool on_preparing(size_t n_done, size_t n_total, void *user_data) {
+  LimnerJobQueue *self = user_data;
+  return !g_atomic_int_get(&self->is_over);
+}
+
+// Where two models do not fit into memory, the one in use goes first.
+static bool prepare(LimnerJobQueue *self, JanusModel *model, JanusError *error) {
+  Worker *worker = &self->worker;
+  if (janus_model_prepare(model, on_preparing, self, error))
+    return true;
+  if (error->code != JANUS_ERROR_MEMORY || !worker->model)
+    return false;
+  g_clear_pointer(&worker->model, janus_model_free);
+  *error = (JanusError){0};
+  return janus_model_prepare(model, on_preparing, self, error);
+}
+
+static JanusModel *open_model(LimnerJobQueue *self, const Command *command, GError **error) {
   g_autofree char *path = limner_model_folder_resolve(command->folder);
+  g_autofree char *packed_folder = limner_packed_folder_dup();
   if (!limner_model_folder_check(path, error))
     return NULL;
-  const JanusModelOptions options = {
-      .folder = path, .device = command->device, .weights = JANUS_WEIGHTS_AUTO};
+  const JanusModelOptions options = {.folder = path,
+                                     .device = command->device,
+                                     .weights = JANUS_WEIGHTS_AUTO,
+                                     .packed_folder = packed_folder,
+                                     .packed_least_bytes = LIMNER_PACKED_LEAST_BYTES};
   JanusError engine_error = {0};
   JanusModel *model = janus_model_open(&options, &engine_error);
-  if (!model)
-    limner_propagate_engine_error(error, &engine_error);
-  return model;
+  if (model && prepare(self, model, &engine_error))
+    return model;
+  janus_model_free(model);
+  limner_propagate_engine_error(error, &engine_error);
+  return NULL;
 }
 
 static void work_open(LimnerJobQueue *self, const Command *command) {
   Worker *worker = &self->worker;
   News news = {.opening = command->opening};
-  JanusModel *model = open_model(command, &news.error);
+  JanusModel *model = open_model(self, command, &news.error);
   if (model) {
     janus_model_free(worker->model);
     worker->model = model;
@@ -317,6 +342,7 @@ void limner_job_queue_shutdown(LimnerJobQueue *self) {
   if (!self->thread)
     return;
   limner_job_queue_cancel_all(self);
+  g_atomic_int_set(&self->is_over, TRUE);
   push(self, (Command){.kind = COMMAND_QUIT});
   g_thread_join(g_steal_pointer(&self->thread));
   if (self->source) {

@@ -35,6 +35,10 @@ char *limner_model_folder_resolve(const char *name) {
                                                                  : g_steal_pointer(&installed);
 }
 
+char *limner_packed_folder_dup(void) {
+  return g_build_filename(g_get_user_cache_dir(), "limner", "packed", NULL);
+}
+
 // Whether the folder holds weights as the Hub names them; other files of PyTorch's tell more than
 // none.
 static gboolean has_weights(GDir *dir, gboolean *has_other) {

@@ -13,4 +13,10 @@ gboolean limner_model_folder_is_demo(const char *name);
 // config.json, no weights, ...). Reads directory entries only.
 gboolean limner_model_folder_check(const char *path, GError **error);
 
+// Where packed copies of large models' weights are kept between starts; it need not be there, and
+// may be deleted at any time. Owned.
+char *limner_packed_folder_dup(void);
+// Smaller copies are packed again at each start, which takes about a second.
+#define LIMNER_PACKED_LEAST_BYTES 1000000000
+
 #endif

@@ -71,6 +71,8 @@ static void measure_peak(JanusBench *bench) {
 
 JanusBench *janus_bench_new(JanusModel *model, JanusError *error) {
   jk_device *dev = model->device;
+  if (!janus_model_prepare(model, NULL, NULL, error))
+    return NULL;
   JanusBench *bench = calloc(1, sizeof *bench);
   const size_t n_bytes = choose_stream_bytes();
   if (!bench || dev->alloc(dev, n_bytes, "the stream", &bench->stream) != JK_OK ||

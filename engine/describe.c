@@ -79,24 +79,19 @@ static bool make_prompt(const JanusModel *model, const JanusQuestion *question, 
 
 // --- memory -------------------------------------------------------------------------------------
 
-// Mapped weights that are never read: of the embedding only the words' rows, nothing of the VQ
-// model's, which is packed though.
-static size_t weights_bytes(const JanusModel *model) {
-  const jk_weight *table = &model->text_embedding;
-  const size_t embedding_bytes =
-      (size_t)table->n_rows * (size_t)table->n_cols * jk_dtype_size(table->dtype);
-  return model->resident_bytes + model_lm_head_bytes(model) -
-         (model->has_copies ? 0 : embedding_bytes);
-}
-
 static JanusMemory estimate(const JanusModel *model, int n_prompt, int max_tokens) {
   const JanusConfig *config = &model->config;
+  const JanusWeights weights = model->info.weights;
+  const unsigned groups = MODEL_LANGUAGE | MODEL_SIGLIP;
   const size_t n_floats = (size_t)config->dim + (size_t)config->vocab;
-  JanusMemory memory = {.weights_bytes = weights_bytes(model),
-                        .kv_bytes = kv_cache_bytes(config, n_prompt + max_tokens),
-                        .activation_bytes = llama_workspace_bytes(config, CHUNK_ROWS) +
-                                            n_floats * sizeof(float) +
-                                            vision_features_bytes(model)};
+  const PartBytes head = model_lm_head_bytes(model, weights);
+  const PartBytes bytes = model_bytes(model, groups, weights);
+  JanusMemory memory = {
+      .weights_bytes = bytes.owned + bytes.mapped + head.owned + head.mapped,
+      .unmade_bytes = model_unmade_bytes(model, groups) + (model->lm_head ? 0 : head.owned),
+      .kv_bytes = kv_cache_bytes(config, n_prompt + max_tokens),
+      .activation_bytes = llama_workspace_bytes(config, CHUNK_ROWS) + n_floats * sizeof(float) +
+                          vision_features_bytes(model)};
   memory.total_bytes = memory.weights_bytes + memory.kv_bytes + memory.activation_bytes;
   return memory;
 }
@@ -114,7 +109,7 @@ static bool allocate_device(JanusAnswer *a, JanusError *error) {
   jk_device *dev = model->device;
   pthread_mutex_lock(&model->lock);
   const bool ok =
-      model_take_lm_head(model, error) &&
+      model_make(model, MODEL_LANGUAGE, NULL, error) && model_take_lm_head(model, error) &&
       kv_cache_init(&a->cache, model, a->prompt.n_ids + a->max_tokens,
                     "keys and values of an answer", error) &&
       llama_workspace_init(&a->ws, model, CHUNK_ROWS, error) &&

@@ -68,11 +68,12 @@ int32_t janus_tokenizer_get_max_id(const JanusTokenizer *tokenizer);
 
 typedef enum JanusWeights {
   JANUS_WEIGHTS_AUTO,
-  JANUS_WEIGHTS_F32, // weights widened on the fly, everything else f32: the format parity is
-                     // defined in
-  JANUS_WEIGHTS_BF16,
-  JANUS_WEIGHTS_Q8,
-  JANUS_WEIGHTS_Q4,
+  JANUS_WEIGHTS_F32,  // weights widened on the fly, everything else f32: the format parity is
+                      // defined in
+  JANUS_WEIGHTS_BF16, // layers in bf16. In this format and the next two keys and values are bf16,
+                      // and pictures are encoded and decoded by bf16 weights
+  JANUS_WEIGHTS_Q8,   // layers of the language model in 8 bits
+  JANUS_WEIGHTS_Q4,   // in 4 bits, but for those around picture tokens: 8
   JANUS_WEIGHTS_FP8,
 } JanusWeights;
 
@@ -96,6 +97,10 @@ typedef struct JanusModelOptions {
   int n_threads;               // 0 = one per core
   int64_t picture_cache_bytes; // what may be kept of pictures to change between edits of them; 0 =
                                // a sixth of the machine's memory, -1 = nothing
+  // Where packed copies of the weights are kept for later starts, made when it is missing; NULL =
+  // nowhere. Models whose copy would be smaller than packed_least_bytes have none.
+  const char *packed_folder;
+  size_t packed_least_bytes;
   // for benches
   const char *synthetic; // "janus-pro-1b" or "janus-pro-7b": random weights of its dimensions,
                          // made in memory; `folder` is not looked at
@@ -110,7 +115,10 @@ typedef struct JanusModelInfo {
   const char *file_kind;   // that hold them: "safetensors" or "pytorch"
   const char *device;      // "cpu" or "cuda:0"
   const char *device_name; // "CPU (AVX-512), 2 threads"
-  JanusWeights weights;
+  JanusWeights weights;    // never AUTO
+  bool weights_chosen;     // AUTO chose them
+  uint64_t total_bytes;    // of memory in this machine or control group, which it looked at; 0 =
+                           // unknown
   JanusDefaults defaults;
   int image_size_px;     // side of the square picture
   int min_size_px;       // least side of a fitted picture to change
@@ -128,12 +136,33 @@ typedef struct JanusModelInfo {
 typedef struct JanusModel JanusModel;
 
 // Opens a folder as the Hub serves it (config.json, weights, tokenizer.json, processor files) and
-// maps its weights. NULL and an error on failure. Any thread; takes well under a second.
+// maps its weights. NULL and an error on failure. Any thread; takes well under a second, whatever
+// the format: what a run needs packed is packed when the first run needs it, or before by
+// janus_model_prepare().
 // The first call takes over SIGBUS for the mapped files: what was shortened meanwhile makes runs
 // and decodes fail with IO instead of ending the process.
 JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error);
 // Drops the caller's hold; sessions must be gone before.
 void janus_model_free(JanusModel *model);
+// Makes what every run needs and janus_model_open() left: nothing in f32; in the other formats
+// packed copies, seconds for each gigabyte of them, tensor by tensor, so that not much more than
+// their own size is needed at any time; or it maps a packed copy from disk, or writes one first.
+// `progress` (NULL is allowed) is told how much is done, and stops it by returning false, whereupon
+// this fails with CANCELLED; what was packed stays. MEMORY when there is not enough. Any thread;
+// runs of the model wait meanwhile.
+typedef bool (*JanusPrepareFunc)(size_t n_done, size_t n_total, void *user_data);
+bool janus_model_prepare(JanusModel *model, JanusPrepareFunc progress, void *user_data,
+                         JanusError *error);
+
+// The packed copy on disk. `path` lives as long as the model.
+typedef struct JanusPackedCopy {
+  const char *path;
+  size_t n_bytes; // what it takes, or would
+  bool is_there;
+} JanusPackedCopy;
+// False where there is to be none. Any thread that does not prepare or run the model meanwhile.
+bool janus_model_find_packed(const JanusModel *model, JanusPackedCopy *copy);
+
 const JanusModelInfo *janus_model_get_info(const JanusModel *model);
 const JanusTokenizer *janus_model_get_tokenizer(const JanusModel *model);
 
@@ -178,6 +207,7 @@ bool janus_model_keeps(JanusModel *model, const JanusImage *image, const int32_t
 // Bytes a request needs, before anything is allocated.
 typedef struct JanusMemory {
   size_t weights_bytes; // mapped or packed weights in use
+  size_t unmade_bytes;  // of those, copies that are not made yet; 0 for formats but the model's
   size_t kv_bytes;      // key/value caches, shared prompts once
   size_t activation_bytes;
   size_t total_bytes;
@@ -188,6 +218,10 @@ typedef struct JanusMemory {
 // edit of such a picture, and dropped before a request does not fit. Pure arithmetic; any thread.
 JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens,
                                   bool is_edit);
+
+// The same if the model were open in another format of the CPU (not AUTO).
+JanusMemory janus_estimate_memory_in(const JanusModel *model, JanusWeights weights, int n_samples,
+                                     int n_prompt_tokens, bool is_edit);
 
 // The same for an answer of at most max_tokens tokens after a prompt of n_prompt_tokens beside the
 // picture's positions; lm_head, which nothing else reads, is among the weights.

@@ -4,6 +4,7 @@
 
 #include "engine/buffer.h"
 #include "engine/error.h"
+#include "engine/model-make.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -167,7 +168,8 @@ bool generation_init(Generation *g, JanusModel *model, const GenerationPlan *pla
                     .group_samples = plan_group_samples(plan),
                     .n_prefix = prompt->n_ids - 1,
                     .n_common = picture ? picture_prefix_common(prompt) : 0};
-  if (llama_workspace_init(&g->ws, model, plan_max_rows(plan), error) && allocate_host(g, error) &&
+  if (model_make(model, MODEL_LANGUAGE, NULL, error) &&
+      llama_workspace_init(&g->ws, model, plan_max_rows(plan), error) && allocate_host(g, error) &&
       allocate_caches(g, model, error) && allocate_head(g, error)) {
     g->prompt = *prompt;
     *prompt = (JanusPrompt){0};

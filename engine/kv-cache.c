@@ -4,19 +4,22 @@
 
 #include "engine/buffer.h"
 
-static size_t layer_floats(const JanusConfig *config, int capacity) {
-  return (size_t)2 * (size_t)config->n_kv_heads * (size_t)capacity * (size_t)config->head_dim;
+static size_t layer_bytes(const JanusConfig *config, int capacity) {
+  return (size_t)2 * (size_t)config->n_kv_heads * (size_t)capacity * (size_t)config->head_dim *
+         jk_dtype_size(config->kv_dtype);
 }
 
 size_t kv_cache_bytes(const JanusConfig *config, int capacity) {
-  return layer_floats(config, capacity) * (size_t)config->n_layers * sizeof(float);
+  return layer_bytes(config, capacity) * (size_t)config->n_layers;
 }
 
 bool kv_cache_init(KvCache *cache, const JanusModel *model, int capacity, const char *purpose,
                    JanusError *error) {
-  *cache =
-      (KvCache){.capacity = capacity, .n_layer_floats = layer_floats(&model->config, capacity)};
-  const size_t n_floats = cache->n_layer_floats * (size_t)model->config.n_layers;
+  const JanusConfig *config = &model->config;
+  *cache = (KvCache){.capacity = capacity,
+                     .layer_bytes = layer_bytes(config, capacity),
+                     .dtype = config->kv_dtype};
+  const size_t n_floats = kv_cache_bytes(config, capacity) / sizeof(float) + 1;
   return janus_buffer_new(model->device, n_floats, purpose, &cache->data, error);
 }
 
@@ -26,9 +29,9 @@ void kv_cache_clear(KvCache *cache, jk_device *device) {
 }
 
 jk_kv kv_cache_layer(const KvCache *cache, int layer) {
-  float *k = cache->data + (size_t)layer * cache->n_layer_floats;
+  char *k = (char *)cache->data + (size_t)layer * cache->layer_bytes;
   return (jk_kv){
-      .k = k, .v = k + cache->n_layer_floats / 2, .capacity = cache->capacity, .dtype = JK_F32};
+      .k = k, .v = k + cache->layer_bytes / 2, .capacity = cache->capacity, .dtype = cache->dtype};
 }
 
 void kv_cache_copy(const KvCache *to, const KvCache *from, const JanusModel *model, int n) {

@@ -5,11 +5,12 @@
 
 #include "engine/model.h"
 
-// [n_layers][k, v][n_kv_heads][capacity][head_dim], f32, device memory. Zero = empty.
+// [n_layers][k, v][n_kv_heads][capacity][head_dim], device memory. Zero = empty.
 typedef struct KvCache {
   float *data;
-  int capacity;          // positions
-  size_t n_layer_floats; // of k and v of one layer
+  int capacity;       // positions
+  jk_dtype dtype;     // the config's
+  size_t layer_bytes; // of k and v of one layer
 } KvCache;
 
 // Bytes that kv_cache_init() takes for `capacity` positions.

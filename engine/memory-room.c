@@ -134,13 +134,15 @@ bool janus_memory_check(const JanusMemory *needed, uint64_t present_bytes, Janus
 bool janus_memory_check_room(const JanusMemory *needed, const MemoryRoom *room, JanusError *error) {
   if (!janus_memory_check(needed, room->total_bytes, error))
     return false;
-  const uint64_t n_bytes = needed->kv_bytes + needed->activation_bytes;
-  char kv[BYTES_TEXT], activations[BYTES_TEXT], sum[BYTES_TEXT], found[BYTES_TEXT];
+  const uint64_t n_bytes = needed->unmade_bytes + needed->kv_bytes + needed->activation_bytes;
+  char packed[BYTES_TEXT], kv[BYTES_TEXT], activations[BYTES_TEXT], sum[BYTES_TEXT];
+  char found[BYTES_TEXT];
   return n_bytes <= room->free_bytes ||
          janus_fail(error, JANUS_ERROR_MEMORY,
-                    "not enough memory: %s needed beside the weights (keys and values %s, "
-                    "activations %s), %s are free %s",
-                    janus_bytes_text(n_bytes, sum), janus_bytes_text(needed->kv_bytes, kv),
+                    "not enough memory: %s needed beside mapped weights (packed ones %s, keys and "
+                    "values %s, activations %s), %s are free %s",
+                    janus_bytes_text(n_bytes, sum), janus_bytes_text(needed->unmade_bytes, packed),
+                    janus_bytes_text(needed->kv_bytes, kv),
                     janus_bytes_text(needed->activation_bytes, activations),
                     janus_bytes_text(room->free_bytes, found), room->limit);
 }

@@ -23,8 +23,8 @@ MemoryRoom janus_memory_room_in(const char *proc, const char *groups, uint64_t a
 // Fails with MEMORY when `needed` is more than `present_bytes`; 0 = unknown.
 bool janus_memory_check(const JanusMemory *needed, uint64_t present_bytes, JanusError *error);
 
-// Fails with MEMORY when `needed` is more than there is at all, or the part of it that no file
-// backs (all but the weights, which are mapped) is more than is free.
+// Fails with MEMORY when `needed` is more than there is at all, or what is still to be allocated of
+// it is more than is free: all but weights that are mapped or packed already.
 bool janus_memory_check_room(const JanusMemory *needed, const MemoryRoom *room, JanusError *error);
 
 #endif

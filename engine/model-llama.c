@@ -12,14 +12,14 @@ static void build_layer(ModelBuilder *b, JanusLayer *layer, int i) {
   const JanusConfig *c = &b->model->config;
   const int n_q = c->n_heads * c->head_dim, n_kv = c->n_kv_heads * c->head_dim;
   layer->attention_norm = part_floats(b, c->dim, LAYER "input_layernorm.weight", i);
-  layer->q = part_linear(b, PART_PLAIN, n_q, c->dim, LAYER "self_attn.q_proj.", i);
-  layer->k = part_linear(b, PART_PLAIN, n_kv, c->dim, LAYER "self_attn.k_proj.", i);
-  layer->v = part_linear(b, PART_PLAIN, n_kv, c->dim, LAYER "self_attn.v_proj.", i);
-  layer->o = part_linear(b, PART_PLAIN, c->dim, n_q, LAYER "self_attn.o_proj.", i);
+  part_linear(b, &layer->q, PART_PLAIN, n_q, c->dim, LAYER "self_attn.q_proj.", i);
+  part_linear(b, &layer->k, PART_PLAIN, n_kv, c->dim, LAYER "self_attn.k_proj.", i);
+  part_linear(b, &layer->v, PART_PLAIN, n_kv, c->dim, LAYER "self_attn.v_proj.", i);
+  part_linear(b, &layer->o, PART_PLAIN, c->dim, n_q, LAYER "self_attn.o_proj.", i);
   layer->ffn_norm = part_floats(b, c->dim, LAYER "post_attention_layernorm.weight", i);
-  layer->gate = part_linear(b, PART_PLAIN, c->hidden_dim, c->dim, LAYER "mlp.gate_proj.", i);
-  layer->up = part_linear(b, PART_PLAIN, c->hidden_dim, c->dim, LAYER "mlp.up_proj.", i);
-  layer->down = part_linear(b, PART_PLAIN, c->dim, c->hidden_dim, LAYER "mlp.down_proj.", i);
+  part_linear(b, &layer->gate, PART_PLAIN, c->hidden_dim, c->dim, LAYER "mlp.gate_proj.", i);
+  part_linear(b, &layer->up, PART_PLAIN, c->hidden_dim, c->dim, LAYER "mlp.up_proj.", i);
+  part_linear(b, &layer->down, PART_PLAIN, c->dim, c->hidden_dim, LAYER "mlp.down_proj.", i);
 }
 
 // Angles as LlamaRotaryEmbedding makes them: every step rounded to f32.
@@ -52,16 +52,20 @@ static void build_generation_side(ModelBuilder *b) {
   model->gen_embed.data =
       part_place(b, model->gen_embed.data,
                  (size_t)n_codes * (size_t)embed_dim * jk_dtype_size(model->gen_embed.dtype));
-  model->gen_aligner_in = part_linear(b, PART_BIAS, dim, embed_dim, "gen_aligner.layers.0.");
-  model->gen_aligner_out = part_linear(b, PART_BIAS, dim, dim, "gen_aligner.layers.2.");
-  model->gen_head_proj = part_linear(b, PART_BIAS, head_dim, dim, "gen_head.output_mlp_projector.");
-  model->gen_head_vision = part_linear(b, PART_BIAS, n_codes, head_dim, "gen_head.vision_head.");
+  b->role = PART_THIN;
+  part_linear(b, &model->gen_aligner_in, PART_BIAS, dim, embed_dim, "gen_aligner.layers.0.");
+  b->role = PART_SENSITIVE;
+  part_linear(b, &model->gen_aligner_out, PART_BIAS, dim, dim, "gen_aligner.layers.2.");
+  part_linear(b, &model->gen_head_proj, PART_BIAS, head_dim, dim, "gen_head.output_mlp_projector.");
+  part_linear(b, &model->gen_head_vision, PART_BIAS, n_codes, head_dim, "gen_head.vision_head.");
   model->gen_head_dim = head_dim;
 }
 
 void model_build_llama(ModelBuilder *b) {
   JanusModel *model = b->model;
   const JanusConfig *c = &model->config;
+  b->group = MODEL_LANGUAGE;
+  b->role = PART_LAYER;
   model->text_embedding =
       part_table(b, c->vocab, c->dim, "language_model.model.embed_tokens.weight");
   model->layers = part_memory(b, (size_t)c->n_layers * sizeof *model->layers);
@@ -74,32 +78,25 @@ void model_build_llama(ModelBuilder *b) {
   build_generation_side(b);
 }
 
+// --- lm_head ------------------------------------------------------------------------------------
+
 #define LM_HEAD "language_model.lm_head."
 
 bool model_take_lm_head(JanusModel *model, JanusError *error) {
-  ModelBuilder b = {.model = model, .folder = model->info.folder, .is_late = true};
-  if (!model->lm_head)
-    model->lm_head = part_linear(&b, PART_PLAIN, model->config.vocab, model->config.dim, LM_HEAD);
-  return builder_ok(&b) || janus_fail(error, b.error.code, "%s", b.error.message);
+  ModelBuilder b = {
+      .model = model, .folder = model->info.folder, .group = MODEL_HEAD, .role = PART_SENSITIVE};
+  if (!model->knows_lm_head)
+    part_linear(&b, &model->lm_head, PART_PLAIN, model->config.vocab, model->config.dim, LM_HEAD);
+  model->knows_lm_head = builder_ok(&b);
+  return builder_ok(&b) ? model_make(model, MODEL_HEAD, NULL, error)
+                        : janus_fail(error, b.error.code, "%s", b.error.message);
 }
 
-size_t model_lm_head_bytes(const JanusModel *model) {
-  const Tensor *tensor = tensors_find(model->files, LM_HEAD "weight");
-  return tensor ? tensor->n_bytes : 0;
-}
-
-void model_clear_llama(JanusModel *model) {
-  jk_device *dev = model->device;
-  for (int i = 0; model->layers && i < model->config.n_layers; i++) {
-    JanusLayer *layer = &model->layers[i];
-    jk_linear *linears[] = {layer->q,    layer->k,  layer->v,   layer->o,
-                            layer->gate, layer->up, layer->down};
-    for (size_t j = 0; j < sizeof linears / sizeof *linears; j++)
-      dev->linear_free(dev, linears[j]);
-  }
-  dev->linear_free(dev, model->gen_aligner_in);
-  dev->linear_free(dev, model->gen_aligner_out);
-  dev->linear_free(dev, model->gen_head_proj);
-  dev->linear_free(dev, model->gen_head_vision);
-  dev->linear_free(dev, model->lm_head);
+PartBytes model_lm_head_bytes(const JanusModel *model, JanusWeights weights) {
+  const ModelPart part = {.group = MODEL_HEAD,
+                          .role = PART_SENSITIVE,
+                          .weight = tensors_find(model->files, LM_HEAD "weight"),
+                          .n_out = model->config.vocab,
+                          .n_in = model->config.dim};
+  return part.weight ? part_bytes(&part, weights) : (PartBytes){0};
 }

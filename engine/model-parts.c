@@ -38,6 +38,7 @@ static void *keep(JanusModel *model, size_t n_bytes) {
   float *memory = malloc(n_bytes ? n_bytes : 1);
   if (memory)
     grown[model->n_owned_floats++] = memory;
+  model->owned_bytes += memory ? n_bytes : 0;
   return memory;
 }
 
@@ -73,43 +74,30 @@ static const Tensor *find(ModelBuilder *b, const char *name, const int64_t *dims
   return builder_ok(b) ? tensor : NULL;
 }
 
-void part_check_copies(ModelBuilder *b) {
-  const MemoryRoom room = janus_memory_room();
-  const TensorSet *files = b->model->files;
-  uint64_t n_bytes = 0;
-  for (size_t i = 0; i < tensors_count(files); i++) {
-    const Tensor *tensor = tensors_get(files, i);
-    n_bytes += tensor->is_float && !tensor->is_aligned ? tensor->n_bytes : 0;
-  }
-  b->model->has_copies = n_bytes > 0;
-  char needed[BYTES_TEXT], found[BYTES_TEXT];
-  if (n_bytes > room.free_bytes)
-    janus_fail(&b->error, JANUS_ERROR_MEMORY,
-               "%s: not enough memory: %s needed for the tensors that must be copied, because they "
-               "do not begin at multiples of their values' size, %s are free %s",
-               b->folder, janus_bytes_text(n_bytes, needed),
-               janus_bytes_text(room.free_bytes, found), room.limit);
+// A checked tensor; counts it among those in use, but for lm_head.
+static const Tensor *take(ModelBuilder *b, const char *name, const int64_t *dims, int n_dims) {
+  const Tensor *tensor = find(b, name, dims, n_dims);
+  if (!tensor || b->group == MODEL_HEAD)
+    return tensor;
+  b->model->info.n_parameters += (int64_t)(tensor->n_bytes / jk_dtype_size(tensor->dtype));
+  b->model->info.weights_bytes += tensor->n_bytes;
+  return tensor;
 }
 
-// A checked tensor as n_rows x n_cols values; counts it among those in use.
-static jk_weight take(ModelBuilder *b, const char *name, const int64_t *dims, int n_dims,
-                      int n_rows, int n_cols) {
-  const Tensor *tensor = find(b, name, dims, n_dims);
+// Its values, where need be from a copy that the model owns.
+static const void *values_of(ModelBuilder *b, const Tensor *tensor) {
   if (!tensor)
-    return (jk_weight){0};
+    return NULL;
   tensors_make(b->model->files, tensor);
-  const void *data = tensor->data;
-  if (!tensor->is_aligned) {
-    void *copy = part_memory(b, tensor->n_bytes);
-    data = copy ? memcpy(copy, tensor->data, tensor->n_bytes) : NULL;
-    file_drop_pages(tensor->data, tensor->n_bytes);
-  }
-  if (!b->is_late) {
-    b->model->info.n_parameters += (int64_t)n_rows * n_cols;
-    b->model->info.weights_bytes += tensor->n_bytes;
-    b->model->resident_bytes += tensor->n_bytes;
-  }
-  return (jk_weight){.data = data, .dtype = tensor->dtype, .n_rows = n_rows, .n_cols = n_cols};
+  if (tensor->is_aligned)
+    return tensor->data;
+  if (!janus_memory_has_room(tensor->n_bytes, MODEL_COPIES, &b->error))
+    return NULL;
+  void *copy = part_memory(b, tensor->n_bytes);
+  if (copy)
+    memcpy(copy, tensor->data, tensor->n_bytes);
+  file_drop_pages(tensor->data, tensor->n_bytes);
+  return copy;
 }
 
 int part_dim(ModelBuilder *b, int index, int n_dims, const char *format, ...) {
@@ -138,7 +126,11 @@ bool part_exists(const ModelBuilder *b, const char *format, ...) {
 jk_weight part_table(ModelBuilder *b, int n_rows, int n_cols, const char *format, ...) {
   char name[NAME_BYTES];
   FORMAT_NAME(name, format);
-  return take(b, name, (int64_t[]){n_rows, n_cols}, 2, n_rows, n_cols);
+  const Tensor *tensor = take(b, name, (int64_t[]){n_rows, n_cols}, 2);
+  const void *data = values_of(b, tensor);
+  if (!data)
+    return (jk_weight){0};
+  return (jk_weight){.data = data, .dtype = tensor->dtype, .n_rows = n_rows, .n_cols = n_cols};
 }
 
 const void *part_place(ModelBuilder *b, const void *host, size_t n_bytes) {
@@ -153,22 +145,23 @@ const void *part_place(ModelBuilder *b, const void *host, size_t n_bytes) {
   return placed;
 }
 
-static const float *widen(ModelBuilder *b, jk_weight weight) {
-  const size_t n = (size_t)weight.n_rows * (size_t)weight.n_cols;
+static const float *widen(ModelBuilder *b, const Tensor *tensor) {
+  const void *data = values_of(b, tensor);
+  const size_t n = data ? tensor->n_bytes / jk_dtype_size(tensor->dtype) : 0;
   float *values = part_memory(b, n * sizeof *values);
   if (builder_ok(b))
-    jk_widen(values, weight.data, weight.dtype, n);
+    jk_widen(values, data, tensor->dtype, n);
   return part_place(b, values, n * sizeof *values);
 }
 
 static const float *take_floats(ModelBuilder *b, int n, const char *name) {
-  return widen(b, take(b, name, (int64_t[]){n}, 1, 1, n));
+  return widen(b, take(b, name, (int64_t[]){n}, 1));
 }
 
 const float *part_positions(ModelBuilder *b, int n, int dim, const char *name) {
   const int64_t dims[] = {1, n, dim};
   const bool is_flat = tensors_get_layout(b->model->files) == JANUS_LAYOUT_TRANSFORMERS;
-  return widen(b, take(b, name, dims + is_flat, 3 - is_flat, n, dim));
+  return widen(b, take(b, name, dims + is_flat, 3 - is_flat));
 }
 
 const float *part_floats(ModelBuilder *b, int n, const char *format, ...) {
@@ -179,80 +172,78 @@ const float *part_floats(ModelBuilder *b, int n, const char *format, ...) {
 
 // --- parts --------------------------------------------------------------------------------------
 
-static jk_weight take_bias(ModelBuilder *b, const char *prefix, int n) {
-  char name[NAME_BYTES + 8];
-  snprintf(name, sizeof name, "%sbias", prefix);
-  return take(b, name, (int64_t[]){n}, 1, 1, n);
+static ModelPart *add_part(ModelBuilder *b) {
+  JanusModel *model = b->model;
+  if (model->n_parts == model->parts_capacity) {
+    const size_t capacity = model->parts_capacity ? 2 * model->parts_capacity : 256;
+    ModelPart *grown = realloc(model->parts, capacity * sizeof *grown);
+    if (!grown) {
+      janus_fail(&b->error, JANUS_ERROR_MEMORY, "%s: not enough memory", b->folder);
+      return NULL;
+    }
+    model->parts = grown;
+    model->parts_capacity = capacity;
+  }
+  return &model->parts[model->n_parts++];
 }
 
-static jk_weight take_weight(ModelBuilder *b, const char *prefix, const int64_t *dims, int n_dims) {
+static const Tensor *take_bias(ModelBuilder *b, const char *prefix, int n) {
+  char name[NAME_BYTES + 8];
+  snprintf(name, sizeof name, "%sbias", prefix);
+  return take(b, name, (int64_t[]){n}, 1);
+}
+
+// Adds parts of as many rows each as there are places; takes the weight and, if asked, the bias.
+static void add_parts(ModelBuilder *b, ModelPart part, const char *prefix, const int64_t *dims,
+                      int n_dims, bool has_bias, jk_linear **const *places, int n_places) {
   char name[NAME_BYTES + 8];
   snprintf(name, sizeof name, "%sweight", prefix);
   int64_t n_cols = 1;
   for (int i = 1; i < n_dims; i++)
     n_cols *= dims[i];
-  if (n_cols > INT32_MAX) {
+  if (builder_ok(b) && n_cols > INT32_MAX)
     janus_fail(&b->error, JANUS_ERROR_UNSUPPORTED, "%s: tensor %s is too wide", b->folder, name);
-    return (jk_weight){0};
+  part.weight = take(b, name, dims, n_dims);
+  part.bias = has_bias ? take_bias(b, prefix, (int)dims[0]) : NULL;
+  part.group = b->group;
+  part.role = b->role;
+  part.n_in = (int)n_cols;
+  part.n_out = (int)dims[0] / n_places;
+  for (int i = 0; i < n_places && builder_ok(b); i++) {
+    ModelPart *place = add_part(b);
+    if (!place)
+      return;
+    *place = part;
+    place->linear = places[i];
+    place->first_row = i * part.n_out;
   }
-  return take(b, name, dims, n_dims, (int)dims[0], (int)n_cols);
 }
 
-static void check_made(ModelBuilder *b, jk_status status, const char *prefix) {
-  if (status != JK_OK)
-    janus_fail(&b->error, status == JK_NO_MEMORY ? JANUS_ERROR_MEMORY : JANUS_ERROR_DEVICE,
-               "%s: %sweight: %s: %s", b->folder, prefix, b->model->device->name,
-               jk_status_text(status));
-}
-
-jk_linear *part_linear(ModelBuilder *b, PartKind kind, int n_out, int n_in, const char *format,
-                       ...) {
+void part_linear(ModelBuilder *b, jk_linear **place, PartKind kind, int n_out, int n_in,
+                 const char *format, ...) {
   char prefix[NAME_BYTES];
   FORMAT_NAME(prefix, format);
-  jk_device *dev = b->model->device;
-  jk_linear *linear = NULL;
-  jk_weight bias = {0};
-  const jk_weight weight =
-      take_weight(b, prefix, (int64_t[]){n_out, n_in, 1, 1}, kind == PART_CONV_1X1 ? 4 : 2);
-  if (kind != PART_PLAIN)
-    bias = take_bias(b, prefix, n_out);
-  if (builder_ok(b))
-    check_made(b, dev->linear_create(dev, weight, bias, JK_FORMAT_F32, &linear), prefix);
-  return linear;
+  add_parts(b, (ModelPart){0}, prefix, (int64_t[]){n_out, n_in, 1, 1},
+            kind == PART_CONV_1X1 ? 4 : 2, kind != PART_PLAIN, &place, 1);
 }
 
-jk_linear *part_patches(ModelBuilder *b, int dim, int patch_px, const char *prefix) {
-  jk_device *dev = b->model->device;
-  jk_linear *linear = NULL;
-  const jk_weight weight = take_weight(b, prefix, (int64_t[]){dim, 3, patch_px, patch_px}, 4);
-  const jk_weight bias = take_bias(b, prefix, dim);
-  if (builder_ok(b))
-    check_made(b, dev->linear_create(dev, weight, bias, JK_FORMAT_F32, &linear), prefix);
-  return linear;
+void part_patches(ModelBuilder *b, jk_linear **place, int dim, int patch_px, const char *prefix) {
+  add_parts(b, (ModelPart){0}, prefix, (int64_t[]){dim, 3, patch_px, patch_px}, 4, true, &place, 1);
 }
 
-static jk_weight slice(jk_weight weight, int first_row, int n_rows) {
-  const size_t at = (size_t)first_row * (size_t)weight.n_cols * jk_dtype_size(weight.dtype);
-  weight.data = (const char *)weight.data + at;
-  weight.n_rows = n_rows;
-  return weight;
-}
-
-void part_qkv(ModelBuilder *b, int dim, jk_linear *out[3], const char *format, ...) {
+void part_qkv(ModelBuilder *b, int dim, jk_linear **const places[3], const char *format, ...) {
   char prefix[NAME_BYTES];
   FORMAT_NAME(prefix, format);
-  jk_device *dev = b->model->device;
-  const jk_weight weight = take_weight(b, prefix, (int64_t[]){3 * dim, dim}, 2);
-  const jk_weight bias = take_bias(b, prefix, 3 * dim);
-  out[0] = out[1] = out[2] = NULL;
-  for (int i = 0; i < 3 && builder_ok(b); i++) {
-    jk_weight part = bias;
-    part.data = (const char *)bias.data + (size_t)(i * dim) * jk_dtype_size(bias.dtype);
-    part.n_cols = dim;
-    check_made(b,
-               dev->linear_create(dev, slice(weight, i * dim, dim), part, JK_FORMAT_F32, &out[i]),
-               prefix);
-  }
+  add_parts(b, (ModelPart){0}, prefix, (int64_t[]){3 * (int64_t)dim, dim}, 2, true, places, 3);
+}
+
+void part_conv(ModelBuilder *b, jk_conv **place, int n_out, int n_in, int max_width_px,
+               const char *format, ...) {
+  char prefix[NAME_BYTES];
+  FORMAT_NAME(prefix, format);
+  jk_linear **const none = NULL;
+  add_parts(b, (ModelPart){.conv = place, .max_width_px = max_width_px}, prefix,
+            (int64_t[]){n_out, n_in, 3, 3}, 4, true, &none, 1);
 }
 
 LayerNorm part_layer_norm(ModelBuilder *b, int dim, const char *format, ...) {
@@ -264,25 +255,6 @@ LayerNorm part_layer_norm(ModelBuilder *b, int dim, const char *format, ...) {
   snprintf(name, sizeof name, "%sbias", prefix);
   norm.bias = take_floats(b, dim, name);
   return norm;
-}
-
-jk_conv *part_conv(ModelBuilder *b, int n_out, int n_in, int max_width_px, const char *format,
-                   ...) {
-  char prefix[NAME_BYTES];
-  FORMAT_NAME(prefix, format);
-  jk_device *dev = b->model->device;
-  jk_conv *conv = NULL;
-  const jk_weight weight = take_weight(b, prefix, (int64_t[]){n_out, n_in, 3, 3}, 4);
-  const jk_weight bias = take_bias(b, prefix, n_out);
-  if (!builder_ok(b))
-    return NULL;
-  check_made(b, dev->conv_create(dev, weight, bias, JK_FORMAT_F32, max_width_px, &conv), prefix);
-  // The packed copy in f32 replaces the file's pages.
-  const size_t n = (size_t)weight.n_rows * (size_t)weight.n_cols;
-  const size_t stored_bytes = n * jk_dtype_size(weight.dtype);
-  file_drop_pages(weight.data, stored_bytes);
-  b->model->resident_bytes += n * sizeof(float) - stored_bytes;
-  return conv;
 }
 
 VqNorm part_norm(ModelBuilder *b, int channels, const char *format, ...) {

@@ -4,20 +4,17 @@
 #ifndef JANUS_MODEL_PARTS_H
 #define JANUS_MODEL_PARTS_H
 
-#include "engine/model.h"
+#include "engine/model-make.h"
 
 typedef struct ModelBuilder {
   JanusModel *model;
   const char *folder; // for messages
-  bool is_late;       // the model is open and in use: what is made now does not count in its info
+  ModelGroup group;   // of the parts that follow
+  PartRole role;      // likewise
   JanusError error;
 } ModelBuilder;
 
 bool builder_ok(const ModelBuilder *b);
-
-// Notes whether there are tensors that cannot be used where they lie in their files; fails when
-// those do not fit into memory.
-void part_check_copies(ModelBuilder *b);
 
 // Names are printf formats: "layers.%d." and so on.
 #define PART_FORMAT(string, first) __attribute__((format(printf, string, first)))
@@ -26,32 +23,38 @@ void part_check_copies(ModelBuilder *b);
 int part_dim(ModelBuilder *b, int index, int n_dims, const char *name, ...) PART_FORMAT(4, 5);
 bool part_exists(const ModelBuilder *b, const char *name, ...) PART_FORMAT(2, 3);
 
+// --- made at once -------------------------------------------------------------------------------
+
 // A table [n_rows][n_cols] as it lies in its file.
 jk_weight part_table(ModelBuilder *b, int n_rows, int n_cols, const char *name, ...)
     PART_FORMAT(4, 5);
 // A vector of n values, widened to memory that the model owns.
 const float *part_floats(ModelBuilder *b, int n, const char *name, ...) PART_FORMAT(3, 4);
+// A table [1][n][dim] ([n][dim] in the transformers port), likewise.
+const float *part_positions(ModelBuilder *b, int n, int dim, const char *name);
+LayerNorm part_layer_norm(ModelBuilder *b, int dim, const char *prefix, ...) PART_FORMAT(3, 4);
+VqNorm part_norm(ModelBuilder *b, int channels, const char *prefix, ...) PART_FORMAT(3, 4);
 
-// The following take a prefix, to which "weight" and "bias" are added.
+// --- checked at once, made when needed
+// ------------------------------------------------------------
+
+// These take a place, which must stay where it is, and a prefix, to which "weight" and "bias" are
+// added.
 typedef enum PartKind {
   PART_PLAIN,    // [n_out][n_in], no bias
   PART_BIAS,     // the same with a bias
   PART_CONV_1X1, // [n_out][n_in][1][1] with a bias
 } PartKind;
-jk_linear *part_linear(ModelBuilder *b, PartKind kind, int n_out, int n_in, const char *prefix, ...)
-    PART_FORMAT(5, 6);
-// [n_out][n_in][3][3] with a bias; packed for outputs of at most max_width_px.
-jk_conv *part_conv(ModelBuilder *b, int n_out, int n_in, int max_width_px, const char *prefix, ...)
-    PART_FORMAT(5, 6);
+void part_linear(ModelBuilder *b, jk_linear **place, PartKind kind, int n_out, int n_in,
+                 const char *prefix, ...) PART_FORMAT(6, 7);
+// [n_out][n_in][3][3] with a bias; for outputs of at most max_width_px.
+void part_conv(ModelBuilder *b, jk_conv **place, int n_out, int n_in, int max_width_px,
+               const char *prefix, ...) PART_FORMAT(6, 7);
 // Layers from the thirds of a fused qkv [3 * dim][dim] with a bias.
-void part_qkv(ModelBuilder *b, int dim, jk_linear *out[3], const char *prefix, ...)
+void part_qkv(ModelBuilder *b, int dim, jk_linear **const places[3], const char *prefix, ...)
     PART_FORMAT(4, 5);
-// A table [1][n][dim] ([n][dim] in the transformers port), widened to memory that the model owns.
-const float *part_positions(ModelBuilder *b, int n, int dim, const char *name);
 // A convolution [dim][3][patch][patch] with a bias whose step is its size: a layer over patches.
-jk_linear *part_patches(ModelBuilder *b, int dim, int patch_px, const char *prefix);
-LayerNorm part_layer_norm(ModelBuilder *b, int dim, const char *prefix, ...) PART_FORMAT(3, 4);
-VqNorm part_norm(ModelBuilder *b, int channels, const char *prefix, ...) PART_FORMAT(3, 4);
+void part_patches(ModelBuilder *b, jk_linear **place, int dim, int patch_px, const char *prefix);
 
 // Where the device's operations can read n_bytes of host memory that is released with the model;
 // NULL after a failure.
@@ -62,14 +65,12 @@ void *part_memory(ModelBuilder *b, size_t n_bytes);
 // model-llama.c: the language model and the layers around it; model-vq.c: the picture tokens'
 // encoder and decoder; model-vision.c: SigLIP and its aligner.
 void model_build_llama(ModelBuilder *b);
-// Takes lm_head where it is not there yet. Caller holds model->lock.
-bool model_take_lm_head(JanusModel *model, JanusError *error);
-// Bytes of it; 0 where it is in no file.
-size_t model_lm_head_bytes(const JanusModel *model);
-void model_clear_llama(JanusModel *model);
 void model_build_vq(ModelBuilder *b);
-void model_clear_vq(JanusModel *model);
 void model_build_vision(ModelBuilder *b);
-void model_clear_vision(JanusModel *model);
+
+// Makes lm_head, which only describing needs, where it is not there yet. Caller holds model->lock.
+bool model_take_lm_head(JanusModel *model, JanusError *error);
+// What it takes; nothing where it is in no file.
+PartBytes model_lm_head_bytes(const JanusModel *model, JanusWeights weights);
 
 #endif

@@ -11,27 +11,24 @@
 // One tensor of the original's, three of the port's.
 static void build_qkv(ModelBuilder *b, SiglipBlock *block, int i) {
   const int dim = b->model->siglip.dim;
-  jk_linear *qkv[3];
+  jk_linear **const qkv[3] = {&block->q, &block->k, &block->v};
   if (tensors_get_layout(b->model->files) == JANUS_LAYOUT_TRANSFORMERS) {
-    qkv[0] = part_linear(b, PART_BIAS, dim, dim, BLOCK "attn.q.", i);
-    qkv[1] = part_linear(b, PART_BIAS, dim, dim, BLOCK "attn.k.", i);
-    qkv[2] = part_linear(b, PART_BIAS, dim, dim, BLOCK "attn.v.", i);
+    part_linear(b, qkv[0], PART_BIAS, dim, dim, BLOCK "attn.q.", i);
+    part_linear(b, qkv[1], PART_BIAS, dim, dim, BLOCK "attn.k.", i);
+    part_linear(b, qkv[2], PART_BIAS, dim, dim, BLOCK "attn.v.", i);
   } else {
     part_qkv(b, dim, qkv, BLOCK "attn.qkv.", i);
   }
-  block->q = qkv[0];
-  block->k = qkv[1];
-  block->v = qkv[2];
 }
 
 static void build_block(ModelBuilder *b, SiglipBlock *block, int i) {
   const int dim = b->model->siglip.dim, hidden_dim = b->model->siglip.hidden_dim;
   block->norm1 = part_layer_norm(b, dim, BLOCK "norm1.", i);
   build_qkv(b, block, i);
-  block->proj = part_linear(b, PART_BIAS, dim, dim, BLOCK "attn.proj.", i);
+  part_linear(b, &block->proj, PART_BIAS, dim, dim, BLOCK "attn.proj.", i);
   block->norm2 = part_layer_norm(b, dim, BLOCK "norm2.", i);
-  block->fc1 = part_linear(b, PART_BIAS, hidden_dim, dim, BLOCK "mlp.fc1.", i);
-  block->fc2 = part_linear(b, PART_BIAS, dim, hidden_dim, BLOCK "mlp.fc2.", i);
+  part_linear(b, &block->fc1, PART_BIAS, hidden_dim, dim, BLOCK "mlp.fc1.", i);
+  part_linear(b, &block->fc2, PART_BIAS, dim, hidden_dim, BLOCK "mlp.fc2.", i);
 }
 
 // Heads of 64 unless config.json says how many there are.
@@ -68,27 +65,16 @@ void model_build_vision(ModelBuilder *b) {
   count_heads(b);
   count_blocks(b);
   siglip->pos_embed = part_positions(b, c->n_image_tokens, siglip->dim, TOWER "pos_embed");
-  siglip->patch_embed = part_patches(b, siglip->dim, c->patch_size_px, TOWER "patch_embed.proj.");
+  b->group = MODEL_SIGLIP;
+  b->role = PART_THIN;
+  part_patches(b, &siglip->patch_embed, siglip->dim, c->patch_size_px, TOWER "patch_embed.proj.");
+  b->role = PART_VISION;
   siglip->blocks = part_memory(b, (size_t)siglip->n_blocks * sizeof *siglip->blocks);
   for (int i = 0; i < siglip->n_blocks && builder_ok(b); i++)
     siglip->blocks[i] = (SiglipBlock){0};
   for (int i = 0; i < siglip->n_blocks && builder_ok(b); i++)
     build_block(b, &siglip->blocks[i], i);
   siglip->norm = part_layer_norm(b, siglip->dim, TOWER "norm.");
-  b->model->aligner_in = part_linear(b, PART_BIAS, c->dim, siglip->dim, "aligner.layers.0.");
-  b->model->aligner_out = part_linear(b, PART_BIAS, c->dim, c->dim, "aligner.layers.2.");
-}
-
-void model_clear_vision(JanusModel *model) {
-  jk_device *dev = model->device;
-  Siglip *siglip = &model->siglip;
-  for (int i = 0; siglip->blocks && i < siglip->n_blocks; i++) {
-    SiglipBlock *block = &siglip->blocks[i];
-    jk_linear *linears[] = {block->q, block->k, block->v, block->proj, block->fc1, block->fc2};
-    for (size_t j = 0; j < sizeof linears / sizeof *linears; j++)
-      dev->linear_free(dev, linears[j]);
-  }
-  dev->linear_free(dev, siglip->patch_embed);
-  dev->linear_free(dev, model->aligner_in);
-  dev->linear_free(dev, model->aligner_out);
+  part_linear(b, &b->model->aligner_in, PART_BIAS, c->dim, siglip->dim, "aligner.layers.0.");
+  part_linear(b, &b->model->aligner_out, PART_BIAS, c->dim, c->dim, "aligner.layers.2.");
 }

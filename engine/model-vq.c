@@ -34,28 +34,26 @@ static void build_codebook(ModelBuilder *b) {
 }
 
 // A residual block at `prefix` ("...res.0."), whose input has n_in channels.
-static VqResBlock build_res(ModelBuilder *b, int n_in, int width_px, const char *prefix) {
-  VqResBlock res = {.n_in = n_in};
-  res.n_out = part_dim(b, 0, 4, "%sconv1.weight", prefix);
+static void build_res(ModelBuilder *b, VqResBlock *res, int n_in, int width_px,
+                      const char *prefix) {
+  *res = (VqResBlock){.n_in = n_in, .n_out = part_dim(b, 0, 4, "%sconv1.weight", prefix)};
   if (!builder_ok(b))
-    return res;
-  res.norm1 = part_norm(b, n_in, "%snorm1.", prefix);
-  res.conv1 = part_conv(b, res.n_out, n_in, width_px, "%sconv1.", prefix);
-  res.norm2 = part_norm(b, res.n_out, "%snorm2.", prefix);
-  res.conv2 = part_conv(b, res.n_out, res.n_out, width_px, "%sconv2.", prefix);
-  if (n_in != res.n_out)
-    res.shortcut = part_linear(b, PART_CONV_1X1, res.n_out, n_in, "%snin_shortcut.", prefix);
-  return res;
+    return;
+  res->norm1 = part_norm(b, n_in, "%snorm1.", prefix);
+  part_conv(b, &res->conv1, res->n_out, n_in, width_px, "%sconv1.", prefix);
+  res->norm2 = part_norm(b, res->n_out, "%snorm2.", prefix);
+  part_conv(b, &res->conv2, res->n_out, res->n_out, width_px, "%sconv2.", prefix);
+  if (n_in != res->n_out)
+    part_linear(b, &res->shortcut, PART_CONV_1X1, res->n_out, n_in, "%snin_shortcut.", prefix);
 }
 
-static VqAttention build_attention(ModelBuilder *b, int channels, const char *prefix) {
-  return (VqAttention){
-      .norm = part_norm(b, channels, "%snorm.", prefix),
-      .q = part_linear(b, PART_CONV_1X1, channels, channels, "%sq.", prefix),
-      .k = part_linear(b, PART_CONV_1X1, channels, channels, "%sk.", prefix),
-      .v = part_linear(b, PART_CONV_1X1, channels, channels, "%sv.", prefix),
-      .proj_out = part_linear(b, PART_CONV_1X1, channels, channels, "%sproj_out.", prefix),
-  };
+static void build_attention(ModelBuilder *b, VqAttention *attention, int channels,
+                            const char *prefix) {
+  attention->norm = part_norm(b, channels, "%snorm.", prefix);
+  part_linear(b, &attention->q, PART_CONV_1X1, channels, channels, "%sq.", prefix);
+  part_linear(b, &attention->k, PART_CONV_1X1, channels, channels, "%sk.", prefix);
+  part_linear(b, &attention->v, PART_CONV_1X1, channels, channels, "%sv.", prefix);
+  part_linear(b, &attention->proj_out, PART_CONV_1X1, channels, channels, "%sproj_out.", prefix);
 }
 
 static int count_blocks(ModelBuilder *b, const char *level) {
@@ -89,15 +87,15 @@ static int build_level(ModelBuilder *b, VqLevel *level, const LevelPlace *place,
                place->half, prefix);
   for (int j = 0; j < level->n_res; j++) {
     snprintf(block, sizeof block, "%sres.%d.", prefix, j);
-    level->res[j] = build_res(b, n_in, place->width_px, block);
+    build_res(b, &level->res[j], n_in, place->width_px, block);
     n_in = level->res[j].n_out;
     snprintf(block, sizeof block, "%sattn.%d.", prefix, j);
     if (level->has_attention)
-      level->attention[j] = build_attention(b, n_in, block);
+      build_attention(b, &level->attention[j], n_in, block);
   }
   if (place->resample)
-    level->resample =
-        part_conv(b, n_in, n_in, place->next_width_px, "%s%s", prefix, place->resample);
+    part_conv(b, &level->resample, n_in, n_in, place->next_width_px, "%s%s", prefix,
+              place->resample);
   return n_in;
 }
 
@@ -105,11 +103,11 @@ static void build_middle(ModelBuilder *b, VqMiddle *middle, int channels, const 
   const int grid = b->model->config.grid;
   char block[96];
   snprintf(block, sizeof block, "%smid.0.", half);
-  middle->res1 = build_res(b, channels, grid, block);
+  build_res(b, &middle->res1, channels, grid, block);
   snprintf(block, sizeof block, "%smid.1.", half);
-  middle->attention = build_attention(b, channels, block);
+  build_attention(b, &middle->attention, channels, block);
   snprintf(block, sizeof block, "%smid.2.", half);
-  middle->res2 = build_res(b, channels, grid, block);
+  build_res(b, &middle->res2, channels, grid, block);
   if (builder_ok(b) && (middle->res1.n_out != channels || middle->res2.n_out != channels))
     janus_fail(&b->error, JANUS_ERROR_FORMAT,
                "%s: expected %d channels throughout %smid, found %d and %d", b->folder, channels,
@@ -121,12 +119,15 @@ static void build_decoder(ModelBuilder *b) {
   VqDecoder *vq = &model->vq;
   const int grid = model->config.grid;
   vq->z_channels = part_dim(b, 0, 4, VQ "post_quant_conv.weight");
-  vq->post_quant_conv =
-      part_linear(b, PART_CONV_1X1, vq->z_channels, model->config.code_dim, VQ "post_quant_conv.");
+  b->group = MODEL_DECODER;
+  b->role = PART_THIN;
+  part_linear(b, &vq->post_quant_conv, PART_CONV_1X1, vq->z_channels, model->config.code_dim,
+              VQ "post_quant_conv.");
+  b->role = PART_VISION;
   int channels = part_dim(b, 0, 4, DECODER "conv_in.weight");
   if (!builder_ok(b))
     return;
-  vq->conv_in = part_conv(b, channels, vq->z_channels, grid, DECODER "conv_in.");
+  part_conv(b, &vq->conv_in, channels, vq->z_channels, grid, DECODER "conv_in.");
   build_middle(b, &vq->middle, channels, DECODER);
   vq->n_levels = config_count_children(model->files, DECODER "conv_blocks.");
   for (int i = 0; i < vq->n_levels && builder_ok(b); i++) {
@@ -141,7 +142,8 @@ static void build_decoder(ModelBuilder *b) {
   if (!builder_ok(b))
     return;
   vq->norm_out = part_norm(b, channels, DECODER "norm_out.");
-  vq->conv_out = part_conv(b, 3, channels, model->config.image_size_px, DECODER "conv_out.");
+  b->role = PART_THIN; // what it rounded would be seen, and three outputs fill no vector
+  part_conv(b, &vq->conv_out, 3, channels, model->config.image_size_px, DECODER "conv_out.");
 }
 
 static void build_encoder(ModelBuilder *b) {
@@ -157,7 +159,10 @@ static void build_encoder(ModelBuilder *b) {
   if (!builder_ok(b))
     return;
   vq->n_levels = n_levels;
-  vq->conv_in = part_conv(b, channels, 3, size, ENCODER "conv_in.");
+  b->group = MODEL_ENCODER;
+  b->role = PART_THIN; // three channels of pixels, which have more than eight bits here
+  part_conv(b, &vq->conv_in, channels, 3, size, ENCODER "conv_in.");
+  b->role = PART_VISION;
   for (int i = 0; i < n_levels && builder_ok(b); i++) {
     const LevelPlace place = {.half = ENCODER,
                               .resample = i < n_levels - 1 ? "downsample.conv." : NULL,
@@ -171,10 +176,11 @@ static void build_encoder(ModelBuilder *b) {
     return;
   build_middle(b, &vq->middle, channels, ENCODER);
   vq->norm_out = part_norm(b, channels, ENCODER "norm_out.");
-  vq->conv_out =
-      part_conv(b, model->vq.z_channels, channels, model->config.grid, ENCODER "conv_out.");
-  vq->quant_conv =
-      part_linear(b, PART_CONV_1X1, model->config.code_dim, model->vq.z_channels, VQ "quant_conv.");
+  part_conv(b, &vq->conv_out, model->vq.z_channels, channels, model->config.grid,
+            ENCODER "conv_out.");
+  b->role = PART_THIN;
+  part_linear(b, &vq->quant_conv, PART_CONV_1X1, model->config.code_dim, model->vq.z_channels,
+              VQ "quant_conv.");
 }
 
 void model_build_vq(ModelBuilder *b) {
@@ -182,51 +188,4 @@ void model_build_vq(ModelBuilder *b) {
   build_decoder(b);
   if (builder_ok(b))
     build_encoder(b);
-}
-
-// --- release ------------------------------------------------------------------------------------
-
-static void clear_res(jk_device *dev, VqResBlock *res) {
-  dev->conv_free(dev, res->conv1);
-  dev->conv_free(dev, res->conv2);
-  dev->linear_free(dev, res->shortcut);
-}
-
-static void clear_attention(jk_device *dev, VqAttention *attention) {
-  dev->linear_free(dev, attention->q);
-  dev->linear_free(dev, attention->k);
-  dev->linear_free(dev, attention->v);
-  dev->linear_free(dev, attention->proj_out);
-}
-
-static void clear_levels(jk_device *dev, VqLevel *levels) {
-  for (int i = 0; i < JANUS_MAX_VQ_LEVELS; i++) {
-    for (int j = 0; j < JANUS_MAX_RES_BLOCKS; j++) {
-      clear_res(dev, &levels[i].res[j]);
-      clear_attention(dev, &levels[i].attention[j]);
-    }
-    dev->conv_free(dev, levels[i].resample);
-  }
-}
-
-static void clear_middle(jk_device *dev, VqMiddle *middle) {
-  clear_res(dev, &middle->res1);
-  clear_attention(dev, &middle->attention);
-  clear_res(dev, &middle->res2);
-}
-
-void model_clear_vq(JanusModel *model) {
-  jk_device *dev = model->device;
-  VqDecoder *decoder = &model->vq;
-  VqEncoder *encoder = &model->vq_encoder;
-  dev->linear_free(dev, decoder->post_quant_conv);
-  dev->conv_free(dev, decoder->conv_in);
-  clear_middle(dev, &decoder->middle);
-  clear_levels(dev, decoder->levels);
-  dev->conv_free(dev, decoder->conv_out);
-  dev->conv_free(dev, encoder->conv_in);
-  clear_levels(dev, encoder->levels);
-  clear_middle(dev, &encoder->middle);
-  dev->conv_free(dev, encoder->conv_out);
-  dev->linear_free(dev, encoder->quant_conv);
 }

@@ -4,11 +4,15 @@
 #include "engine/device.h"
 #include "engine/error.h"
 #include "engine/file.h"
+#include "engine/memory.h"
+#include "engine/model-make.h"
 #include "engine/model-parts.h"
+#include "engine/packed-cache.h"
 #include "engine/pad-prefix.h"
 #include "engine/picture-prefix.h"
 #include "engine/preview.h"
 #include "engine/synthetic.h"
+#include "engine/weights.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,10 +22,15 @@
 
 // --- the device ---------------------------------------------------------------------------------
 
+// Auto, and what the kernels pack.
+static bool weights_are_known(JanusWeights weights) {
+  return weights >= JANUS_WEIGHTS_AUTO && weights <= JANUS_WEIGHTS_Q4;
+}
+
 static bool check_options(const JanusModelOptions *options, JanusError *error) {
-  if (options->weights != JANUS_WEIGHTS_AUTO && options->weights != JANUS_WEIGHTS_F32)
+  if (!weights_are_known(options->weights))
     return janus_fail(error, JANUS_ERROR_UNSUPPORTED,
-                      "weights %s: not in this build, which has: f32",
+                      "weights %s: not in this build, which has: f32, bf16, q8, q4",
                       janus_weights_text(options->weights));
   return device_check_options(options, error);
 }
@@ -111,16 +120,26 @@ static bool open_files(JanusModel *model, const JanusModelOptions *options, cons
 
 static bool build(JanusModel *model, const char *folder, JanusError *error) {
   ModelBuilder builder = {.model = model, .folder = folder};
-  part_check_copies(&builder);
-  if (builder_ok(&builder))
-    model_build_llama(&builder);
+  model_build_llama(&builder);
   if (builder_ok(&builder))
     model_build_vq(&builder);
-  const size_t before = model->resident_bytes;
   if (builder_ok(&builder))
     model_build_vision(&builder);
-  model->vision_bytes = model->resident_bytes - before;
   return builder_ok(&builder) || janus_fail(error, builder.error.code, "%s", builder.error.message);
+}
+
+static bool choose_format(JanusModel *model, const JanusModelOptions *options, JanusError *error) {
+  JanusModelInfo *info = &model->info;
+  const MemoryRoom room = janus_memory_room();
+  info->total_bytes = room.total_bytes;
+  if (model_has_own_memory(model) && options->weights > JANUS_WEIGHTS_BF16)
+    return janus_fail(error, JANUS_ERROR_UNSUPPORTED,
+                      "weights %s: not in this build on %s, which has: f32, bf16",
+                      janus_weights_text(options->weights), model->device_text);
+  info->weights_chosen = options->weights == JANUS_WEIGHTS_AUTO;
+  info->weights = info->weights_chosen ? weights_choose(model, room.total_bytes) : options->weights;
+  model->config.kv_dtype = info->weights == JANUS_WEIGHTS_F32 ? JK_F32 : JK_BF16;
+  return model_check_copies(model, error);
 }
 
 // --- info ---------------------------------------------------------------------------------------
@@ -143,7 +162,6 @@ static bool fill_info(JanusModel *model, const char *folder, JanusError *error) 
   info->layout = layout_text(tensors_get_layout(model->files));
   info->file_kind = tensors_are_pytorch(model->files) ? "pytorch" : "safetensors";
   info->device = model->device_text;
-  info->weights = JANUS_WEIGHTS_F32;
   info->defaults = c->defaults;
   info->describes = c->describes;
   info->image_size_px = c->image_size_px;
@@ -202,9 +220,11 @@ JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error
   pthread_mutex_init(&model->lock, NULL);
   set_budget(model, options->picture_cache_bytes);
   if (open_files(model, options, folder, error) && open_device(model, options, error) &&
-      build(model, folder, error) && fill_info(model, folder, error) &&
-      janus_model_check_files(model, error))
+      build(model, folder, error) && choose_format(model, options, error) &&
+      fill_info(model, folder, error) && janus_model_check_files(model, error)) {
+    model_find_packed(model, options);
     return model;
+  }
   janus_model_free(model);
   return NULL;
 }
@@ -216,14 +236,14 @@ void janus_model_free(JanusModel *model) {
   if (model->device) {
     pad_prefix_release(model->pads, model->device);
     picture_prefixes_trim(model, 0);
-    model_clear_llama(model);
-    model_clear_vq(model);
-    model_clear_vision(model);
+    model_unmake(model);
     model->device->close(model->device);
   }
   for (size_t i = 0; i < model->n_owned_floats; i++)
     free(model->owned_floats[i]);
   free(model->owned_floats);
+  free(model->parts);
+  packed_cache_free(model->packed);
   for (size_t i = 0; i < sizeof model->owned_text / sizeof *model->owned_text; i++)
     free(model->owned_text[i]);
   janus_tokenizer_free(model->tokenizer);
@@ -233,7 +253,7 @@ void janus_model_free(JanusModel *model) {
 }
 
 bool janus_model_check_files(const JanusModel *model, JanusError *error) {
-  return tensors_check(model->files, error);
+  return tensors_check(model->files, error) && packed_cache_check(model->packed, error);
 }
 
 const JanusModelInfo *janus_model_get_info(const JanusModel *model) {

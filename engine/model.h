@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Inside the engine: the whole model on one page, with the shapes of its parts. Built by model.c
 // from config.c (what the JSON says) and tensors.c (where the weights lie); read by everything
-// else.
+// else. Layers and convolutions are NULL until model_make() makes their group.
 #ifndef JANUS_MODEL_H
 #define JANUS_MODEL_H
 
@@ -39,6 +39,7 @@ typedef struct JanusConfig {
   JanusImageRules rules;
   JanusDefaults defaults;
   bool describes;
+  jk_dtype kv_dtype; // of keys and values, as the weights' format says
 } JanusConfig;
 
 typedef struct JanusLayer {
@@ -129,6 +130,37 @@ typedef struct VqEncoder {
   jk_linear *quant_conv; // [code_dim][z_channels]
 } VqEncoder;
 
+// What is made of tensors together, when a run first needs it.
+typedef enum ModelGroup {
+  MODEL_LANGUAGE = 1, // the language model and the layers between it and picture tokens
+  MODEL_DECODER = 2,  // picture tokens to pixels
+  MODEL_ENCODER = 4,  // pixels to picture tokens
+  MODEL_SIGLIP = 8,   // and its aligner
+  MODEL_HEAD = 16,    // lm_head
+} ModelGroup;
+
+// What a model's format means for a weight; see part_format().
+typedef enum PartRole {
+  PART_LAYER,     // the format itself
+  PART_SENSITIVE, // 8 bits at least
+  PART_VISION,    // bf16 at least
+  PART_THIN,      // as stored: layers that cost nothing and see pixels or codes
+  PART_N_ROLES,
+} PartRole;
+
+// A layer's or a convolution's weights: where they come from and where the device's handle goes.
+typedef struct ModelPart {
+  ModelGroup group;
+  PartRole role;
+  const Tensor *weight, *bias; // borrowed from the files; no bias = NULL
+  int first_row;               // of the tensors' rows; n_out of them are the part's
+  int n_out, n_in;             // n_in: all columns of a row
+  int max_width_px;            // of a convolution
+  jk_linear **linear;          // borrowed: the place in the model
+  jk_conv **conv;              // or this one
+  void *copy;                  // owned: values that lie askew, where they are used as stored
+} ModelPart;
+
 struct JanusModel {
   JanusConfig config;
   JanusModelInfo info;
@@ -141,7 +173,8 @@ struct JanusModel {
   JanusLayer *layers;               // [n_layers]
   const float *final_norm;          // [dim]
   const float *rope_cos, *rope_sin; // [max_positions][head_dim / 2]
-  jk_linear *lm_head;               // [vocab][dim], made by the first answer; else NULL
+  jk_linear *lm_head;               // [vocab][dim], which only describing needs
+  bool knows_lm_head;               // it is among the parts
 
   // generation side
   jk_weight gen_embed;        // [n_codes][gen_embed_dim], not the VQ codebook
@@ -165,9 +198,10 @@ struct JanusModel {
 
   JanusTags tags; // ids of the template's tags, looked up by text
 
-  size_t resident_bytes; // of the tensors in use, packed copies instead of what they replace
-  size_t vision_bytes;   // of those, what only an edit reads
-  bool has_copies;       // of tensors that cannot be used where they lie in their files
+  ModelPart *parts; // [n_parts] all that is made of tensors when it is first needed
+  size_t n_parts, parts_capacity;
+  size_t owned_bytes;         // of memory that opening took: norms, biases, copies of tables
+  struct PackedCache *packed; // packed copies on disk; NULL = none is kept
 
   char *owned_text[4];  // folder, name, device name: what info points at
   char device_text[16]; // "cpu" or "cuda:N", likewise

@@ -122,6 +122,41 @@ void tensors_sort(TensorSet *set) {
     qsort(set->tensors, set->n_tensors, sizeof *set->tensors, compare_names);
 }
 
+// --- identity -----------------------------------------------------------------------------------
+
+static uint64_t fold(uint64_t hash, const void *data, size_t n_bytes) { // FNV-1a
+  const unsigned char *bytes = data;
+  for (size_t i = 0; i < n_bytes; i++)
+    hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+  return hash;
+}
+
+static uint64_t fold_shard(uint64_t hash, const TensorShard *shard) {
+  enum { N_SAMPLES = 32, SAMPLE_BYTES = 64 };
+  const char *slash = strrchr(shard->path, '/'), *name = slash ? slash + 1 : shard->path;
+  const FileMap *map = &shard->map;
+  const int64_t facts[] = {(int64_t)map->n_bytes, map->modified.tv_sec, map->modified.tv_nsec};
+  hash = fold(fold(hash, name, strlen(name)), facts, sizeof facts);
+  for (size_t i = 1; i <= N_SAMPLES && map->n_bytes > SAMPLE_BYTES; i++)
+    hash = fold(hash, map->data + (map->n_bytes - SAMPLE_BYTES) / N_SAMPLES * i, SAMPLE_BYTES);
+  return hash;
+}
+
+uint64_t tensors_identity(const TensorSet *set) {
+  uint64_t hash = UINT64_C(0xcbf29ce484222325);
+  if (set->n_shards == 0)
+    return 0;
+  for (size_t i = 0; i < set->n_shards; i++)
+    hash = fold_shard(hash, &set->shards[i]);
+  for (size_t i = 0; i < set->n_tensors; i++) {
+    const Tensor *tensor = &set->tensors[i];
+    const int64_t facts[] = {tensor->dtype, tensor->n_dims, (int64_t)tensor->n_bytes};
+    hash = fold(fold(hash, tensor->name, strlen(tensor->name)), facts, sizeof facts);
+    hash = fold(hash, tensor->dims, (size_t)tensor->n_dims * sizeof *tensor->dims);
+  }
+  return hash;
+}
+
 // --- access -------------------------------------------------------------------------------------
 
 bool tensors_check(const TensorSet *set, JanusError *error) {

@@ -36,6 +36,10 @@ void tensors_free(TensorSet *set); // NULL is allowed
 // Whether the files still are what was opened (file_map_check()). Any thread.
 bool tensors_check(const TensorSet *set, JanusError *error);
 
+// A number that other files would not have: their names, sizes and dates, every tensor's place, and
+// samples of what is in them. 0 where no file holds the tensors.
+uint64_t tensors_identity(const TensorSet *set);
+
 // From now on tensors are asked for by the original's names and found by those of `layout`, which
 // the files must have. Newly opened sets have the original's.
 void tensors_set_layout(TensorSet *set, JanusLayout layout);

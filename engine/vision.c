@@ -5,6 +5,7 @@
 #include "engine/buffer.h"
 #include "engine/error.h"
 #include "engine/image-fit.h"
+#include "engine/model-make.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,10 @@ static bool allocate_host(Vision *v, const JanusModel *model, const int32_t *kno
 static bool allocate_device(Vision *v, JanusModel *model, JanusError *error) {
   const size_t n = (size_t)model->config.n_image_tokens;
   jk_device *dev = model->device;
+  const unsigned groups = MODEL_SIGLIP | (v->latent ? MODEL_ENCODER : 0);
   pthread_mutex_lock(&model->lock);
-  const bool ok = janus_buffer_new(dev, n * (size_t)model->siglip.dim, "the picture's features",
+  const bool ok = model_make(model, groups, NULL, error) &&
+                  janus_buffer_new(dev, n * (size_t)model->siglip.dim, "the picture's features",
                                    &v->siglip, error) &&
                   janus_buffer_new(dev, n * (size_t)model->config.dim, "the picture's embeddings",
                                    &v->aligned, error) &&

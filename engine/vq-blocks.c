@@ -4,6 +4,7 @@
 
 #include "engine/buffer.h"
 #include "engine/error.h"
+#include "engine/model-make.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +97,8 @@ static bool allocate_device(VqWorkspace *ws, const JanusModel *model, JanusError
 bool vq_workspace_init(VqWorkspace *ws, JanusModel *model, JanusError *error) {
   *ws = (VqWorkspace){0};
   pthread_mutex_lock(&model->lock);
-  const bool ok = allocate_device(ws, model, error);
+  const bool ok =
+      model_make(model, MODEL_DECODER, NULL, error) && allocate_device(ws, model, error);
   pthread_mutex_unlock(&model->lock);
   if (ok && allocate_host(ws, model, error))
     return true;

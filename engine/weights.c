@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Names of weight formats.
-#include "engine/engine.h"
+// Names of weight formats, and which one suits a machine.
+#include "engine/weights.h"
+
+#include "engine/model-make.h"
 
 #include <string.h>
 
@@ -22,4 +24,20 @@ bool janus_weights_parse(const char *text, JanusWeights *weights) {
     return true;
   }
   return false;
+}
+
+enum { SMALL_MODEL_BYTES = 500000000, USUAL_PROMPT_TOKENS = 64 };
+
+JanusWeights weights_choose(const JanusModel *model, uint64_t total_bytes) {
+  if (model->info.weights_bytes < SMALL_MODEL_BYTES)
+    return JANUS_WEIGHTS_F32;
+  if (model_has_own_memory(model))
+    return JANUS_WEIGHTS_BF16;
+  const uint64_t bf16 =
+      janus_estimate_memory_in(model, JANUS_WEIGHTS_BF16, 1, USUAL_PROMPT_TOKENS, true).total_bytes;
+  const uint64_t q8 =
+      janus_estimate_memory_in(model, JANUS_WEIGHTS_Q8, 1, USUAL_PROMPT_TOKENS, true).total_bytes;
+  if (bf16 <= total_bytes / 2)
+    return JANUS_WEIGHTS_BF16;
+  return total_bytes == 0 || q8 <= total_bytes / 3 * 2 ? JANUS_WEIGHTS_Q8 : JANUS_WEIGHTS_Q4;
 }

@@ -18,15 +18,24 @@ int cli_fail_error(const GError *error) {
   return cli_fail(CLI_FAILED, "%s", error->message);
 }
 
+// What AUTO took instead of f32 is said in any case: it decides what comes out.
 static void say_model(const CliCommon *common, const JanusModelInfo *info) {
   g_autofree char *bytes = cli_bytes_text(info->weights_bytes);
-  fprintf(stderr, "model: %s (%s)\n", common->model, info->folder);
-  fprintf(stderr, "device: %s: %s\n", info->device, info->device_name);
-  fprintf(stderr, "weights: %s, %s on disk\n", janus_weights_text(info->weights), bytes);
+  g_autofree char *memory = cli_bytes_text(info->total_bytes);
+  const char *weights = janus_weights_text(info->weights);
+  if (common->verbose) {
+    fprintf(stderr, "model: %s (%s)\n", common->model, info->folder);
+    fprintf(stderr, "device: %s: %s\n", info->device, info->device_name);
+  }
+  if (info->weights_chosen && info->weights != JANUS_WEIGHTS_F32)
+    fprintf(stderr, "weights: %s, chosen for %s of memory; %s on disk\n", weights, memory, bytes);
+  else if (common->verbose)
+    fprintf(stderr, "weights: %s, %s on disk\n", weights, bytes);
 }
 
 JanusModel *cli_open_model(const CliCommon *common, const JanusModelInfo **info) {
   g_autofree char *folder = limner_model_folder_resolve(common->model);
+  g_autofree char *packed_folder = common->no_packed_cache ? NULL : limner_packed_folder_dup();
   g_autoptr(GError) error = NULL;
   if (!limner_model_folder_check(folder, &error)) {
     cli_fail_error(error);
@@ -35,18 +44,49 @@ JanusModel *cli_open_model(const CliCommon *common, const JanusModelInfo **info)
   const JanusModelOptions options = {.folder = folder,
                                      .device = common->device,
                                      .weights = common->weights,
-                                     .n_threads = (int)common->n_threads};
+                                     .n_threads = (int)common->n_threads,
+                                     .packed_folder = packed_folder,
+                                     .packed_least_bytes = LIMNER_PACKED_LEAST_BYTES};
   JanusError engine_error = {0};
   JanusModel *model = janus_model_open(&options, &engine_error);
   if (!model) {
     cli_fail_engine(&engine_error);
     return NULL;
   }
-  if (common->verbose)
-    say_model(common, janus_model_get_info(model));
+  say_model(common, janus_model_get_info(model));
   if (info)
     *info = janus_model_get_info(model);
   return model;
+}
+
+typedef struct Preparing {
+  gint64 begin_us;
+  gboolean is_shown;
+} Preparing;
+
+// Says nothing of what takes less than a moment.
+static bool on_preparing(size_t n_done, size_t n_total, void *user_data) {
+  Preparing *preparing = user_data;
+  if (!isatty(STDERR_FILENO) || g_get_monotonic_time() - preparing->begin_us < G_USEC_PER_SEC / 2)
+    return true;
+  fprintf(stderr, "\r\033[Kpacking weights, %d %%",
+          (int)(100.0 * (double)n_done / (double)n_total));
+  preparing->is_shown = TRUE;
+  return true;
+}
+
+gboolean cli_prepare_model(const CliCommon *common, JanusModel *model) {
+  Preparing preparing = {.begin_us = g_get_monotonic_time()};
+  JanusError error = {0};
+  const bool ok = janus_model_prepare(model, on_preparing, &preparing, &error);
+  const double seconds = (double)(g_get_monotonic_time() - preparing.begin_us) / G_USEC_PER_SEC;
+  if (preparing.is_shown)
+    fprintf(stderr, "\r\033[K");
+  if (!ok)
+    cli_fail_engine(&error);
+  else if (common->verbose)
+    fprintf(stderr, "time: weights %.2f s\n", seconds);
+  return ok;
 }
 
 // A file is written beside its place under a name that is seven bytes longer.

@@ -20,9 +20,13 @@ int cli_bench(int argc, char **argv);
 // info's other half: what a saved picture carries.
 int cli_info_picture(const CliCommon *common, const char *path);
 
-// Opens what --model, --device, --weights and --threads say; verbose lines to stderr. NULL after
+// Opens what --model, --device, --weights and --threads say; lines about it to stderr. NULL after
 // one line on stderr. `info` receives borrowed facts and may be NULL.
 JanusModel *cli_open_model(const CliCommon *common, const JanusModelInfo **info);
+
+// Makes what a run needs of its weights, saying how far it is on a terminal; FALSE after one line
+// on stderr.
+gboolean cli_prepare_model(const CliCommon *common, JanusModel *model);
 
 // One line on stderr for an engine error or a GError; returns CLI_FAILED.
 int cli_fail_engine(const JanusError *error);

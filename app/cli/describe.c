@@ -181,6 +181,8 @@ static int describe(const Options *o, JanusModel *model, LimnerInput *input) {
   Watch watch = {.options = o, .lap_us = g_get_monotonic_time()};
   if (o->common.verbose)
     say_memory(o, model);
+  if (!cli_prepare_model(&o->common, model))
+    return CLI_FAILED;
   watch.answer = janus_answer_new(model, &question, &error);
   if (!watch.answer)
     return cli_fail_engine(&error);

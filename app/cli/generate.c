@@ -189,6 +189,10 @@ static int generate(const Options *o, LimnerInput *input, const CliOutput *outpu
     return CLI_FAILED;
   if (o->common.verbose)
     say_memory(o, model);
+  if (!cli_prepare_model(&o->common, model)) {
+    janus_model_free(model);
+    return CLI_FAILED;
+  }
   const LimnerRequest request = request_from(o, input, &info->defaults);
   g_autoptr(LimnerJob) job = limner_job_new(&request);
   limner_job_set_shows_growth(job, FALSE); // nobody is looking

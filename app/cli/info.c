@@ -10,21 +10,44 @@ enum { TYPICAL_PROMPT_TOKENS = 64, LONGEST_ANSWER_TOKENS = 512 };
 static const JanusWeights formats[] = {JANUS_WEIGHTS_F32, JANUS_WEIGHTS_BF16, JANUS_WEIGHTS_Q8,
                                        JANUS_WEIGHTS_Q4, JANUS_WEIGHTS_FP8};
 
+static JanusMemory estimate(const JanusModel *model, JanusWeights weights, bool is_edit) {
+  return janus_estimate_memory_in(model, weights, 1, TYPICAL_PROMPT_TOKENS, is_edit);
+}
+
 // --- a model, for people -------------------------------------------------------------------------
 
-static void print_memory(const JanusModelInfo *info, const JanusMemory *memory) {
-  g_autofree char *total = cli_bytes_text(memory->total_bytes);
-  g_autofree char *weights = cli_bytes_text(memory->weights_bytes);
-  g_autofree char *kv = cli_bytes_text(memory->kv_bytes);
-  g_autofree char *work = cli_bytes_text(memory->activation_bytes);
+// One line a format. What the CPU does not have needs nothing.
+static void print_memory(const JanusModel *model) {
+  const JanusModelInfo *info = janus_model_get_info(model);
   for (gsize i = 0; i < G_N_ELEMENTS(formats); i++) {
     const char *name = janus_weights_text(formats[i]);
-    if (formats[i] == info->weights)
-      printf("memory %s: %s for one picture (weights %s, keys and values %s, activations %s)\n",
-             name, total, weights, kv, work);
-    else
+    if (formats[i] == JANUS_WEIGHTS_FP8) {
       printf("memory %s: not in this build\n", name);
+      continue;
+    }
+    const JanusMemory memory = estimate(model, formats[i], false);
+    const JanusMemory edit = estimate(model, formats[i], true);
+    g_autofree char *total = cli_bytes_text(memory.total_bytes);
+    g_autofree char *weights = cli_bytes_text(memory.weights_bytes);
+    g_autofree char *kv = cli_bytes_text(memory.kv_bytes);
+    g_autofree char *work = cli_bytes_text(memory.activation_bytes);
+    g_autofree char *edit_total = cli_bytes_text(edit.total_bytes);
+    printf("memory %s: %s for one picture (weights %s, keys and values %s, activations %s), %s to "
+           "change one%s\n",
+           name, total, weights, kv, work, edit_total,
+           formats[i] != info->weights ? ""
+           : info->weights_chosen      ? "; chosen by auto"
+                                       : "; chosen");
   }
+}
+
+static void print_packed(const JanusModel *model) {
+  JanusPackedCopy copy;
+  if (!janus_model_find_packed(model, &copy))
+    return;
+  g_autofree char *bytes = cli_bytes_text(copy.n_bytes);
+  printf("packed copy: %s, %s%s\n", copy.path, bytes,
+         copy.is_there ? " (may be deleted)" : " (made by the first run)");
 }
 
 static void print_describing(const JanusModelInfo *info, const JanusMemory *memory) {
@@ -40,8 +63,9 @@ static void print_picture_cache(const JanusModelInfo *info) {
   printf("between edits: what was computed of their pictures, up to %s\n", most);
 }
 
-static void print_model(const CliCommon *common, const JanusModelInfo *info,
-                        const JanusMemory *memory, const JanusMemory *describing) {
+static void print_model(const CliCommon *common, const JanusModel *model,
+                        const JanusMemory *describing) {
+  const JanusModelInfo *info = janus_model_get_info(model);
   g_autofree char *bytes = cli_bytes_text(info->weights_bytes);
   g_autofree char *cfg = cli_json_number(info->defaults.cfg);
   g_autofree char *image_cfg = cli_json_number(info->defaults.image_cfg);
@@ -61,15 +85,40 @@ static void print_model(const CliCommon *common, const JanusModelInfo *info,
   printf("defaults: cfg %s, image-cfg %s, temperature %s\n", cfg, image_cfg, temperature);
   printf("device %s: %s\n", info->device, info->device_name);
   printf("device cuda: not in this build\n");
-  print_memory(info, memory);
+  print_memory(model);
   print_describing(info, describing);
   print_picture_cache(info);
+  print_packed(model);
 }
 
 // --- a model, for programs -----------------------------------------------------------------------
 
-static void print_model_json(const CliCommon *common, const JanusModelInfo *info,
-                             const JanusMemory *memory, const JanusMemory *describing) {
+static void print_memory_json(const JanusModel *model, JanusWeights weights) {
+  if (weights == JANUS_WEIGHTS_FP8) {
+    printf("null");
+    return;
+  }
+  const JanusMemory memory = estimate(model, weights, false);
+  printf("{\"total_bytes\": %zu, \"weights_bytes\": %zu, \"kv_bytes\": %zu, "
+         "\"activation_bytes\": %zu, \"edit_total_bytes\": %zu}",
+         memory.total_bytes, memory.weights_bytes, memory.kv_bytes, memory.activation_bytes,
+         estimate(model, weights, true).total_bytes);
+}
+
+static void print_packed_json(const JanusModel *model) {
+  JanusPackedCopy copy;
+  if (!janus_model_find_packed(model, &copy)) {
+    printf("null");
+    return;
+  }
+  g_autofree char *path = cli_json_text(copy.path);
+  printf("{\"file\": %s, \"bytes\": %zu, \"exists\": %s}", path, copy.n_bytes,
+         copy.is_there ? "true" : "false");
+}
+
+static void print_model_json(const CliCommon *common, const JanusModel *opened,
+                             const JanusMemory *describing) {
+  const JanusModelInfo *info = janus_model_get_info(opened);
   g_autofree char *model = cli_json_text(common->model), *folder = cli_json_text(info->folder);
   g_autofree char *name = cli_json_text(info->name), *device = cli_json_text(info->device);
   g_autofree char *device_name = cli_json_text(info->device_name);
@@ -92,15 +141,11 @@ static void print_model_json(const CliCommon *common, const JanusModelInfo *info
   printf("\"devices\": [{\"device\": %s, \"name\": %s}], \"memory\": {", device, device_name);
   for (gsize i = 0; i < G_N_ELEMENTS(formats); i++) {
     printf("%s\"%s\": ", i ? ", " : "", janus_weights_text(formats[i]));
-    if (formats[i] == info->weights)
-      printf("{\"total_bytes\": %zu, \"weights_bytes\": %zu, \"kv_bytes\": %zu, "
-             "\"activation_bytes\": %zu}",
-             memory->total_bytes, memory->weights_bytes, memory->kv_bytes,
-             memory->activation_bytes);
-    else
-      printf("null");
+    print_memory_json(opened, formats[i]);
   }
-  printf("}, \"describes\": %s, \"describing_bytes\": ", info->describes ? "true" : "false");
+  printf("}, \"packed_copy\": ");
+  print_packed_json(opened);
+  printf(", \"describes\": %s, \"describing_bytes\": ", info->describes ? "true" : "false");
   if (info->describes)
     printf("%zu", describing->total_bytes);
   else
@@ -109,17 +154,15 @@ static void print_model_json(const CliCommon *common, const JanusModelInfo *info
 }
 
 static int show_model(const CliCommon *common) {
-  const JanusModelInfo *info = NULL;
-  JanusModel *model = cli_open_model(common, &info);
+  JanusModel *model = cli_open_model(common, NULL);
   if (!model)
     return CLI_FAILED;
-  const JanusMemory memory = janus_estimate_memory(model, 1, TYPICAL_PROMPT_TOKENS, false);
   const JanusMemory describing =
       janus_estimate_describing(model, TYPICAL_PROMPT_TOKENS, LONGEST_ANSWER_TOKENS);
   if (common->json)
-    print_model_json(common, info, &memory, &describing);
+    print_model_json(common, model, &describing);
   else
-    print_model(common, info, &memory, &describing);
+    print_model(common, model, &describing);
   janus_model_free(model);
   return CLI_DONE;
 }

@@ -103,7 +103,7 @@ static int parse_value(const CliOption *option, const char *text) {
 
 // --- the table -----------------------------------------------------------------------------------
 
-enum { N_COMMON = 6 };
+enum { N_COMMON = 7 };
 
 static void common_options(CliCommon *common, CliOption options[N_COMMON]) {
   const CliOption table[N_COMMON] = {
@@ -114,6 +114,8 @@ static void common_options(CliCommon *common, CliOption options[N_COMMON]) {
        .help = "the weights' format in memory"},
       {"--threads", CLI_INTEGER, &common->n_threads, 1, 1024, .argument = "N",
        .help = "threads on the CPU (one per core)"},
+      {"--no-packed-cache", CLI_FLAG, &common->no_packed_cache,
+       .help = "keep no packed copy of a large model's weights on disk"},
       {"--verbose", CLI_FLAG, &common->verbose, .help = "say more on stderr"},
       {"--json", CLI_FLAG, &common->json, .help = "answer with one JSON object"},
   };

@@ -43,6 +43,7 @@ typedef struct CliCommon {
   guint64 n_threads;
   gboolean verbose;
   gboolean json;
+  gboolean no_packed_cache;
 } CliCommon;
 
 #define CLI_COMMON_DEFAULT                                                                         \

@@ -261,6 +261,8 @@ static int replay_seed(const Options *o, const Saved *saved, JanusModel *model) 
   const int status = check_model(o, recipe, info);
   if (status != CLI_GO_ON)
     return status;
+  if (!cli_prepare_model(&o->common, model))
+    return CLI_FAILED;
   g_autoptr(GError) error = NULL;
   g_autoptr(LimnerInput) input =
       recipe->input_sha256 ? load_input(o, recipe->input_sha256, &error) : NULL;

@@ -414,7 +414,7 @@ static void test_options(void) {
   check_option((JanusModelOptions){.device = "cuda"}, JANUS_ERROR_UNSUPPORTED, "device cuda");
   check_option((JanusModelOptions){.device = "cuda:1"}, JANUS_ERROR_UNSUPPORTED, "cuda:1");
   check_option((JanusModelOptions){.device = "tpu"}, JANUS_ERROR_REQUEST, "found tpu");
-  check_option((JanusModelOptions){.weights = JANUS_WEIGHTS_Q4}, JANUS_ERROR_UNSUPPORTED, "q4");
+  check_option((JanusModelOptions){.weights = JANUS_WEIGHTS_FP8}, JANUS_ERROR_UNSUPPORTED, "fp8");
   check_option((JanusModelOptions){.n_threads = -1}, JANUS_ERROR_REQUEST, "threads");
   check_option((JanusModelOptions){.folder = ""}, JANUS_ERROR_REQUEST, "folder");
   check_option((JanusModelOptions){.folder = "/dev/null"}, JANUS_ERROR_IO, "found a file");
