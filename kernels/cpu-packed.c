@@ -3,7 +3,8 @@
 // of outputs are shared out.
 #include "kernels/cpu-device.h"
 
-enum { BLOCKS_PER_ITEM = 4 };
+// Of weights per item: a stream long enough to be worth its beginning, items few enough to be even.
+static const size_t item_bytes = 256 * 1024;
 
 typedef struct packed_work {
   const jk_cpu_kernels *kernels;
@@ -14,7 +15,7 @@ typedef struct packed_work {
   jk_input_scale *scales;
   size_t row_bytes; // of one row's inputs
   int group, n_groups, n_rows, n_blocks;
-  int n_block_items;
+  int blocks_per_item, n_block_items;
   bool accumulate;
 } packed_work;
 
@@ -54,7 +55,7 @@ static void outputs_item(void *context, int item, int thread) {
   const packed_work *work = context;
   const jk_linear *layer = work->layer;
   const int part = item / work->n_block_items;
-  const int block = item % work->n_block_items * BLOCKS_PER_ITEM;
+  const int block = item % work->n_block_items * work->blocks_per_item;
   const size_t row = (size_t)part * JK_PART_ROWS;
   const jk_packed_job job = {
       .y = work->y + row * (size_t)layer->n_out,
@@ -67,7 +68,7 @@ static void outputs_item(void *context, int item, int thread) {
       .n_out = layer->n_out,
       .accumulate = work->accumulate,
   };
-  const int end = min_int(block + BLOCKS_PER_ITEM, work->n_blocks);
+  const int end = min_int(block + work->blocks_per_item, work->n_blocks);
   if (layer->format == JK_FORMAT_BF16)
     work->kernels->linear_bf16(&job, block, end);
   else if (layer->format == JK_FORMAT_Q8)
@@ -111,7 +112,11 @@ void jk_cpu_linear_packed(jk_cpu_device *dev, float *y, const jk_linear *layer, 
   work.scales = (jk_input_scale *)(void *)(work.inputs + values_bytes);
   const double n_inputs = (double)n_rows * (double)layer->n_in;
   jk_cpu_share(dev, inputs_item, &work, n_rows, n_inputs);
-  work.n_block_items = count_of(work.n_blocks, BLOCKS_PER_ITEM);
+  const size_t n_at_once = item_bytes / jk_block_bytes(layer->format, layer->n_in) + 1;
+  work.blocks_per_item = n_at_once < (size_t)work.n_blocks ? (int)n_at_once : work.n_blocks;
+  work.blocks_per_item =
+      min_int(work.blocks_per_item, count_of(work.n_blocks, dev->base.n_threads));
+  work.n_block_items = count_of(work.n_blocks, work.blocks_per_item);
   jk_cpu_share(dev, outputs_item, &work, count_of(n_rows, JK_PART_ROWS) * work.n_block_items,
                n_inputs * (double)layer->n_out);
 }

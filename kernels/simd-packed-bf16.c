@@ -3,7 +3,12 @@
 #include "kernels/bf16.h"
 #include "kernels/simd-packed.h"
 
-enum { MAX_ROWS = 12, PAIRS = JK_BF16_GROUP / 2, PAIR_BYTES = 4 * JK_BLOCK_OUTS };
+enum {
+  MAX_ROWS = 12,
+  MAX_SHALLOW_ROWS = 4,
+  PAIRS = JK_BF16_GROUP / 2,
+  PAIR_BYTES = 4 * JK_BLOCK_OUTS
+};
 
 JK_TILE void rows_tile(const packed_tile *tile, const int n_rows) {
   const jk_packed_job *job = tile->job;
@@ -21,8 +26,8 @@ JK_TILE void rows_tile(const packed_tile *tile, const int n_rows) {
     for (int i = 0; i < n; i++) {
       const __m512bh low = (__m512bh)_mm512_load_si512(w + PAIR_BYTES * i);
       const __m512bh high = (__m512bh)_mm512_load_si512(w + PAIR_BYTES * i + 64);
-      fetch_ahead(w + PAIR_BYTES * i);
-      fetch_ahead(w + PAIR_BYTES * i + 64);
+      fetch_ahead(w + PAIR_BYTES * i, n_rows > MAX_SHALLOW_ROWS);
+      fetch_ahead(w + PAIR_BYTES * i + 64, n_rows > MAX_SHALLOW_ROWS);
       JK_UNROLLED(r, n_rows) {
         const __m512bh in = (__m512bh)_mm512_set1_epi32(x[r * PAIRS + i]);
         sums[r][0] = _mm512_dpbf16_ps(sums[r][0], low, in);

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { MAX_ROWS = 12, GROUPS_PER_STEP = 2 };
+enum { MAX_ROWS = 12, GROUPS_PER_STEP = 1, MAX_KEPT_ROWS = 4 };
 
 // Both vectors of outputs of one quad of columns, as unsigned bytes.
 typedef struct quad {
@@ -20,6 +20,11 @@ JK_TILE quad load_quad(const uint8_t *w, int i, __m512i levels, const jk_format 
       _mm512_shuffle_epi8(levels, _mm512_and_si512(both, mask)),
       _mm512_shuffle_epi8(levels, _mm512_and_si512(_mm512_srli_epi16(both, 4), mask)),
   };
+}
+
+// Where it was measured to help; see fetch_ahead().
+JK_TILE bool is_deep(const int n_rows, const jk_format format) {
+  return format == JK_FORMAT_Q8 ? n_rows > 4 : n_rows <= 6;
 }
 
 JK_TILE __m512i four_inputs(const int8_t *x) {
@@ -39,15 +44,16 @@ JK_TILE __m512i add_products(__m512i sums, __m512i weights, __m512i inputs) {
 JK_TILE void group_dots(__m512i dots[MAX_ROWS][BLOCK_VECS], const uint8_t *w, const int8_t *x,
                         const jk_input_scale *scales, __m512i levels, const int n_rows,
                         const jk_format format) {
+  const bool deep = is_deep(n_rows, format);
   JK_UNROLLED(r, n_rows) {
     dots[r][0] = _mm512_set1_epi32(scales[r].offset);
     dots[r][1] = dots[r][0];
   }
   for (int i = 0; i < JK_QUADS; i++) {
     const quad weight = load_quad(w, i, levels, format);
-    fetch_ahead(w + (format == JK_FORMAT_Q8 ? 128 : 64) * i);
+    fetch_ahead(w + (format == JK_FORMAT_Q8 ? 128 : 64) * i, deep);
     if (format == JK_FORMAT_Q8)
-      fetch_ahead(w + 128 * i + 64);
+      fetch_ahead(w + 128 * i + 64, deep);
     JK_UNROLLED(r, n_rows) {
       const __m512i in = four_inputs(x + r * JK_GROUP + 4 * i);
       dots[r][0] = add_products(dots[r][0], weight.low, in);
@@ -56,16 +62,32 @@ JK_TILE void group_dots(__m512i dots[MAX_ROWS][BLOCK_VECS], const uint8_t *w, co
   }
 }
 
+// Sums of few rows stay in registers.
+typedef struct tile_sums {
+  vf kept[MAX_ROWS][BLOCK_VECS];
+} tile_sums;
+
+JK_TILE void add_scaled(tile_sums *sums, float *stored, int r, int v, __m512i dots, vf scale,
+                        const bool is_kept) {
+  const vf dot = _mm512_cvtepi32_ps(dots);
+  float *at = stored + r * JK_BLOCK_OUTS + v * LANES;
+  if (is_kept)
+    sums->kept[r][v] = vf_fma(dot, scale, sums->kept[r][v]);
+  else
+    vf_store(at, vf_fma(dot, scale, vf_load(at)));
+}
+
 JK_TILE void rows_tile(const packed_tile *tile, const int n_rows, const jk_format format) {
   const size_t group_bytes = format == JK_FORMAT_Q8 ? JK_Q8_GROUP_BYTES : JK_Q4_GROUP_BYTES;
+  const bool deep = is_deep(n_rows, format), is_kept = n_rows <= MAX_KEPT_ROWS;
   const jk_packed_job *job = tile->job;
   const __m512i levels =
       _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)jk_q4_levels)),
                        _mm512_set1_epi8((char)JK_Q8_ZERO));
-  vf sums[MAX_ROWS][BLOCK_VECS];
+  tile_sums sums;
   JK_UNROLLED(r, n_rows) {
-    sums[r][0] = vf_load(tile->sums + r * JK_BLOCK_OUTS);
-    sums[r][1] = vf_load(tile->sums + r * JK_BLOCK_OUTS + LANES);
+    sums.kept[r][0] = vf_load(tile->sums + r * JK_BLOCK_OUTS);
+    sums.kept[r][1] = vf_load(tile->sums + r * JK_BLOCK_OUTS + LANES);
   }
   for (int group = tile->begin; group < tile->end; group++) {
     const uint8_t *w = tile->block + (size_t)group * group_bytes;
@@ -76,16 +98,18 @@ JK_TILE void rows_tile(const packed_tile *tile, const int n_rows, const jk_forma
     group_dots(dots, w, (const int8_t *)job->inputs + at * JK_GROUP, scales, levels, n_rows,
                format);
     const vf low = vf_load_bf16(weight_scales), high = vf_load_bf16(weight_scales + LANES);
-    fetch_ahead(weight_scales);
+    fetch_ahead(weight_scales, deep);
     JK_UNROLLED(r, n_rows) {
       const vf scale = vf_set(scales[r].scale);
-      sums[r][0] = vf_fma(_mm512_cvtepi32_ps(dots[r][0]), vf_mul(low, scale), sums[r][0]);
-      sums[r][1] = vf_fma(_mm512_cvtepi32_ps(dots[r][1]), vf_mul(high, scale), sums[r][1]);
+      add_scaled(&sums, tile->sums, r, 0, dots[r][0], vf_mul(low, scale), is_kept);
+      add_scaled(&sums, tile->sums, r, 1, dots[r][1], vf_mul(high, scale), is_kept);
     }
   }
+  if (!is_kept)
+    return;
   JK_UNROLLED(r, n_rows) {
-    vf_store(tile->sums + r * JK_BLOCK_OUTS, sums[r][0]);
-    vf_store(tile->sums + r * JK_BLOCK_OUTS + LANES, sums[r][1]);
+    vf_store(tile->sums + r * JK_BLOCK_OUTS, sums.kept[r][0]);
+    vf_store(tile->sums + r * JK_BLOCK_OUTS + LANES, sums.kept[r][1]);
   }
 }
 

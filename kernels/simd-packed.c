@@ -47,9 +47,9 @@ JK_TILE void bf16_column(const packed_tile *tile, int group, int column, const i
   for (int i = 0; i < n; i++) {
     const pair low = load_pair(w + PAIR_BYTES * i),
                high = load_pair(w + PAIR_BYTES * i + VEC_BYTES);
-    fetch_ahead(w + PAIR_BYTES * i);
+    fetch_ahead(w + PAIR_BYTES * i, false);
     if (VEC_BYTES == 64)
-      fetch_ahead(w + PAIR_BYTES * i + 64);
+      fetch_ahead(w + PAIR_BYTES * i + 64, false);
     JK_UNROLLED(r, n_rows) {
       const vf in = vf_set(x[r * JK_BF16_GROUP + 2 * i]);
       const vf next = vf_set(x[r * JK_BF16_GROUP + 2 * i + 1]);
@@ -176,9 +176,9 @@ JK_TILE void integer_column(const packed_tile *tile, int group, int column, cons
     const signed_bytes low = load_quad(w, i, column * VECS, format);
     const signed_bytes high = load_quad(w, i, column * VECS + 1, format);
     if (column == 0) {
-      fetch_ahead(w + (format == JK_FORMAT_Q8 ? 128 : 64) * i);
+      fetch_ahead(w + (format == JK_FORMAT_Q8 ? 128 : 64) * i, false);
       if (format == JK_FORMAT_Q8)
-        fetch_ahead(w + 128 * i + 64);
+        fetch_ahead(w + 128 * i + 64, false);
     }
     JK_UNROLLED(r, n_rows) {
       const vi in = four_inputs(x + r * JK_GROUP + 4 * i);
