@@ -31,6 +31,11 @@ size_t siglip_bytes(const JanusModel *model) {
   return n_floats * sizeof(float) + n * (sizeof(jk_kv) + sizeof(int32_t) + sizeof(jk_context));
 }
 
+// As the language model's: f32 where everything is.
+static jk_dtype cache_dtype(const JanusModel *model) {
+  return model->info.weights == JANUS_WEIGHTS_F32 ? JK_F32 : JK_BF16;
+}
+
 static bool allocate_host(SiglipWork *work, const JanusModel *model, JanusError *error) {
   const int n = model->config.n_image_tokens;
   work->caches = calloc((size_t)n, sizeof *work->caches);
@@ -40,7 +45,8 @@ static bool allocate_host(SiglipWork *work, const JanusModel *model, JanusError 
   if (!work->caches || !work->slots || !work->contexts || !work->patches)
     return janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory to look at a picture");
   for (int i = 0; i < n; i++) {
-    work->caches[i] = (jk_kv){.k = work->keys, .v = work->values, .capacity = n};
+    work->caches[i] =
+        (jk_kv){.k = work->keys, .v = work->values, .capacity = n, .dtype = cache_dtype(model)};
     work->slots[i] = i;
     work->contexts[i] = (jk_context){.tail = work->caches[i], .n_tail = n}; // all see all
   }

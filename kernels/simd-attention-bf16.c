@@ -30,10 +30,10 @@ typedef struct query {
 
 typedef struct work {
   int n_rows, head_dim, kv_head;
-  size_t stride;                              // of out, floats from row to row
-  uint16_t q[MAX_ROWS][MAX_DIM];              // pairs of dimensions
-  uint32_t keys[MAX_DIM / 2][JK_KEY_BLOCK];   // pairs of dimensions
-  uint32_t values[JK_KEY_BLOCK / 2][MAX_DIM]; // pairs of keys
+  size_t stride;                               // of out, floats from row to row
+  uint16_t q[MAX_ROWS * MAX_DIM];              // [row][head_dim]: pairs of dimensions
+  uint32_t keys[MAX_DIM / 2][JK_KEY_BLOCK];    // pairs of dimensions
+  uint32_t values[JK_KEY_BLOCK / 2 * MAX_DIM]; // [pair of keys][head_dim]
   float scores[MAX_ROWS][JK_KEY_BLOCK];
   uint16_t weights[MAX_ROWS][JK_KEY_BLOCK]; // pairs of keys
   query queries[MAX_ROWS];
@@ -94,7 +94,7 @@ JK_TILE void transpose(__m512i r[16]) {
   }
 }
 
-// Keys that do not exist are zeros.
+// Keys that do not exist are zeros. What comes next is fetched meanwhile: memory is slower.
 static void pack_keys(work *w, const block_rows *rows) {
   for (int first = 0; first < JK_KEY_BLOCK; first += LANES) {
     for (int d = 0; d < w->head_dim; d += DIM_STEP) {
@@ -102,6 +102,7 @@ static void pack_keys(work *w, const block_rows *rows) {
       if (first + LANES <= rows->n) {
         JK_UNROLLED(i, LANES) {
           r[i] = _mm512_loadu_si512(rows->k[first + i] + d);
+          _mm_prefetch((const char *)(rows->v[first + i] + d), _MM_HINT_T0);
         }
       } else {
         for (int i = 0; i < LANES; i++)
@@ -116,11 +117,15 @@ static void pack_keys(work *w, const block_rows *rows) {
   }
 }
 
+// The keys of the next block mostly lie behind these.
 static void pack_values(work *w, const block_rows *rows) {
+  const size_t next = (size_t)JK_KEY_BLOCK * (size_t)w->head_dim;
   for (int j = 0; j < rows->n; j += 2) {
-    uint32_t *pair = w->values[j / 2];
+    uint32_t *pair = w->values + (size_t)(j / 2) * (size_t)w->head_dim;
     const uint16_t *even = rows->v[j], *odd = j + 1 < rows->n ? rows->v[j + 1] : NULL;
     for (int d = 0; d < w->head_dim; d += DIM_STEP) {
+      for (size_t i = 0; i < 2; i++)
+        _mm_prefetch((const char *)(rows->k[j] + next + i * (size_t)w->head_dim + d), _MM_HINT_T0);
       const __m512i a = _mm512_loadu_si512(even + d);
       const __m512i b = odd ? _mm512_loadu_si512(odd + d) : _mm512_setzero_si512();
       _mm512_storeu_si512(pair + d, _mm512_unpacklo_epi16(a, b));
@@ -147,7 +152,7 @@ JK_TILE void scores_of(work *w, const int *rows, const int n_rows) {
   }
   const uint16_t *q[TILE_ROWS];
   JK_UNROLLED(r, n_rows) {
-    q[r] = w->q[rows[r]];
+    q[r] = w->q + (size_t)rows[r] * (size_t)w->head_dim;
   }
   for (int d = 0; d < w->head_dim; d += 2) {
     __m512bh keys[KEY_VECS];
@@ -203,10 +208,11 @@ JK_TILE void values_tile(work *w, const int *rows, int n_keys, int d, const int 
       acc[r][i] = vf_mul(vf_load(q->out + d + i * LANES), vf_set(q->shrink));
     }
   }
-  for (int j = 0; j < n_keys; j += 2) {
+  const uint32_t *pair = w->values + d;
+  for (int j = 0; j < n_keys; j += 2, pair += w->head_dim) {
     __m512bh values[VALUE_TILE];
     JK_UNROLLED(i, n_vecs) {
-      values[i] = (__m512bh)_mm512_loadu_si512(w->values[j / 2] + d + i * LANES);
+      values[i] = (__m512bh)_mm512_loadu_si512(pair + i * LANES);
     }
     JK_UNROLLED(r, n_rows) {
       const __m512bh weight = broadcast_pair(weights[r] + j);
@@ -332,8 +338,9 @@ static void unlace(float *out, int head_dim, float sum) {
 static void begin_row(work *w, const jk_attention_job *job, int i, int row, int head) {
   const size_t at = (size_t)row * w->stride + (size_t)head * (size_t)w->head_dim;
   const float *q = job->q + at;
+  uint16_t *rounded = w->q + (size_t)i * (size_t)w->head_dim;
   for (int d = 0; d < w->head_dim; d += LANES)
-    _mm256_storeu_si256((__m256i *)(w->q[i] + d), (__m256i)_mm512_cvtneps_pbh(vf_load(q + d)));
+    _mm256_storeu_si256((__m256i *)(rounded + d), (__m256i)_mm512_cvtneps_pbh(vf_load(q + d)));
   w->queries[i] = (query){.context = &job->contexts[row],
                           .out = job->out + at,
                           .n_keys = jk_context_positions(&job->contexts[row]),

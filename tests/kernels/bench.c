@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Not a test: the speed of linear layers, convolutions and attention beside the FMA peak and the
-// read bandwidth measured in the same run. Usage: bench [generic|avx2|avx512] [THREADS] [conv]
+// read bandwidth measured in the same run. Usage: bench [generic|avx2|avx512] [THREADS]
+// [conv|attention]
 #include "check.h"
 
 #include "kernels/thread-pool.h"
@@ -246,28 +247,61 @@ static void call_attention(void *context, int run) {
                     c->head_dim);
 }
 
-static void bench_attention(bench *b, int n_rows, int n_keys, int n_heads, int head_dim) {
-  size_t n_kv = (size_t)n_heads * (size_t)n_keys * (size_t)head_dim;
-  size_t n_q = (size_t)n_rows * (size_t)n_heads * (size_t)head_dim;
-  float *k = floats(b, n_kv), *v = floats(b, n_kv);
+// Rows that share n_shared keys and have n_own each.
+static void bench_attention(bench *b, jk_dtype dtype, int n_rows, int n_shared, int n_own,
+                            int n_heads, int head_dim) {
+  size_t size = (size_t)n_heads * (size_t)head_dim, n_q = (size_t)n_rows * size;
+  size_t n_kv = size * (size_t)(n_shared + n_rows * n_own);
+  float *kv = floats(b, 2 * n_kv); // as much as f32 needs
   attention_case c = {.dev = b->dev, .n_rows = n_rows, .n_heads = n_heads, .head_dim = head_dim};
   c.contexts = calloc((size_t)n_rows, sizeof *c.contexts);
   c.q = floats(b, n_q);
   c.out = floats(b, n_q);
-  check_fill(&b->random, k, n_kv, 0.5f);
-  check_fill(&b->random, v, n_kv, 1.0f);
+  uint16_t *words = (uint16_t *)kv;
+  for (size_t i = 0; i < 2 * n_kv; i++) {
+    float f = (float)(check_bits(&b->random) % 2001) * 1e-3f - 1.0f;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if (dtype == JK_F32)
+      kv[i] = f;
+    else
+      words[i] = (uint16_t)(bits >> 16);
+  }
   check_fill(&b->random, c.q, n_q, 0.5f);
-  for (int i = 0; i < n_rows; i++)
-    c.contexts[i] = (jk_context){.tail = {k, v, n_keys}, .n_tail = n_keys};
+  size_t bytes = jk_dtype_size(dtype);
+  char *at = (char *)kv + 2 * size * (size_t)n_shared * bytes;
+  for (int i = 0; i < n_rows; i++) {
+    size_t half = size * (size_t)n_own * bytes;
+    char *own = at + 2 * half * (size_t)i;
+    c.contexts[i] =
+        (jk_context){.prefix = {kv, (char *)kv + size * (size_t)n_shared * bytes, n_shared, dtype},
+                     .tail = {own, own + half, n_own, dtype},
+                     .n_prefix = n_shared,
+                     .n_tail = n_own};
+  }
   char what[64];
-  snprintf(what, sizeof what, "attention %d x %d, %d heads of %d", n_rows, n_keys, n_heads,
-           head_dim);
-  report(b, what, time_calls(call_attention, &c), 4.0 * (double)n_q * n_keys, 8.0 * (double)n_kv);
-  b->dev->free(b->dev, k);
-  b->dev->free(b->dev, v);
+  snprintf(what, sizeof what, "attention %s %d x (%d + %d), %d heads of %d",
+           check_dtype_text(dtype), n_rows, n_shared, n_own, n_heads, head_dim);
+  report(b, what, time_calls(call_attention, &c), 4.0 * (double)n_q * (n_shared + n_own),
+         2.0 * (double)(n_kv * bytes));
+  b->dev->free(b->dev, kv);
   free(c.contexts);
   b->dev->free(b->dev, c.q);
   b->dev->free(b->dev, c.out);
+}
+
+// Decode steps of the 7B model's heads, the demo's, VQ-16's and SigLIP's.
+static void bench_attentions(bench *b) {
+  for (jk_dtype dtype = JK_F32; dtype <= JK_BF16; dtype++) {
+    bench_attention(b, dtype, 2, 40, 300, 32, 128);
+    bench_attention(b, dtype, 8, 40, 300, 32, 128);
+    bench_attention(b, dtype, 3, 1190, 300, 32, 128);
+    bench_attention(b, dtype, 16, 1190, 300, 32, 128);
+    bench_attention(b, dtype, 48, 1190, 300, 32, 128);
+    bench_attention(b, dtype, 2, 0, 300, 8, 32);
+    bench_attention(b, dtype, 576, 576, 0, 1, 512);
+    bench_attention(b, dtype, 576, 576, 0, 16, 64);
+  }
 }
 
 // One step of a model of the demo's size: dim 256, 6 layers, 2 rows, BF16 weights.
@@ -430,6 +464,8 @@ int main(int argc, char **argv) {
   measure_limits(&b);
   if (strcmp(only, "conv") == 0)
     bench_convs(&b);
+  if (strcmp(only, "attention") == 0)
+    bench_attentions(&b);
   if (*only)
     return 0;
   bench_linear(&b, JK_BF16, 256, 704);
@@ -437,9 +473,7 @@ int main(int argc, char **argv) {
   bench_linear(&b, JK_BF16, 2048, 256);
   bench_linear(&b, JK_BF16, 4096, 11008);
   bench_convs(&b);
-  bench_attention(&b, 2, 300, 8, 32);
-  bench_attention(&b, 576, 576, 1, 128);
-  bench_attention(&b, 576, 576, 1, 512);
+  bench_attentions(&b);
   bench_values(&b);
   bench_decode(&b);
   jk_pool_close(b.pool);
