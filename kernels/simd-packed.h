@@ -12,9 +12,8 @@
 enum {
   BLOCK_VECS = JK_BLOCK_OUTS / LANES,
   // Of the weights' stream that is fetched.
-  AHEAD_BYTES = 4096,
+  AHEAD_BYTES = 8192,
   NEAR_BYTES = 1024,
-  DEEP_BYTES = 8192,
 };
 
 // Adds the products of groups [begin, end) of a block to the sums of a tile of rows from `row` on.
@@ -27,15 +26,15 @@ typedef struct packed_tile {
 
 typedef void (*packed_tile_fn)(const packed_tile *tile);
 
-// With few rows the hardware follows the stream by itself, and lines that go past the second-level
-// cache arrive soonest. When a line is used slowly, more have to be on their way than the first
-// level can wait for: `deep` has the second level fetch them.
+// Lines are fetched into the first-level cache. When they are used more slowly than they could
+// arrive, more have to be on their way than that can wait for: `deep` has the second level fetch
+// them, and the first only what is needed next.
 JK_TILE void fetch_ahead(const void *p, const bool deep) {
   if (deep) {
-    _mm_prefetch((const char *)p + DEEP_BYTES, _MM_HINT_T1);
+    _mm_prefetch((const char *)p + AHEAD_BYTES, _MM_HINT_T1);
     _mm_prefetch((const char *)p + NEAR_BYTES, _MM_HINT_NTA);
   } else {
-    _mm_prefetch((const char *)p + AHEAD_BYTES, _MM_HINT_NTA);
+    _mm_prefetch((const char *)p + AHEAD_BYTES, _MM_HINT_T0);
   }
 }
 
