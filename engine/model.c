@@ -132,10 +132,6 @@ static bool choose_format(JanusModel *model, const JanusModelOptions *options, J
   JanusModelInfo *info = &model->info;
   const MemoryRoom room = janus_memory_room();
   info->total_bytes = room.total_bytes;
-  if (model_has_own_memory(model) && options->weights > JANUS_WEIGHTS_BF16)
-    return janus_fail(error, JANUS_ERROR_UNSUPPORTED,
-                      "weights %s: not in this build on %s, which has: f32, bf16",
-                      janus_weights_text(options->weights), model->device_text);
   info->weights_chosen = options->weights == JANUS_WEIGHTS_AUTO;
   info->weights = info->weights_chosen ? weights_choose(model, room.total_bytes) : options->weights;
   model->config.kv_dtype = info->weights == JANUS_WEIGHTS_F32 ? JK_F32 : JK_BF16;
