@@ -253,6 +253,11 @@ int cli_bench(int argc, char **argv) {
   b.model = o.synthetic ? open_synthetic(&o) : cli_open_model(&o.common, NULL);
   if (!b.model)
     return CLI_FAILED;
+  JanusError error = {0};
+  if (!janus_model_prepare(b.model, NULL, NULL, &error)) {
+    janus_model_free(b.model);
+    return cli_fail_engine(&error);
+  }
   b.info = janus_model_get_info(b.model);
   b.report = (CliBenchReport){.model = o.synthetic ? o.synthetic : o.common.model,
                               .info = b.info,
