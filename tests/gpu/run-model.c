@@ -3,7 +3,8 @@
 //   run-model compare FOLDER TOKENS [edit]   tokens, pixels and encoder of both
 //   run-model invariant FOLDER TOKENS        samples alone and among up to 16
 //   run-model bench NAME LAYERS SAMPLES STEPS [FORMAT]  one line of JSON; NAME is a synthetic model
-// The device is $LIMNER_TEST_DEVICE, else cuda:0. TAP but for bench; 77 when there is no device.
+// The device is $LIMNER_TEST_DEVICE, else cuda:0; the weights $LIMNER_TEST_WEIGHTS, else f32. TAP
+// but for bench; 77 when there is no device.
 #include "engine/engine.h"
 
 #include <stdarg.h>
@@ -31,6 +32,20 @@ __attribute__((format(printf, 2, 3))) static bool check(bool ok, const char *for
 static const char *test_device(void) {
   const char *device = getenv("LIMNER_TEST_DEVICE");
   return device && *device ? device : "cuda:0";
+}
+
+// $LIMNER_TEST_WEIGHTS, else f32, in which devices differ in the order of sums alone.
+static JanusWeights test_weights(void) {
+  const char *text = getenv("LIMNER_TEST_WEIGHTS");
+  JanusWeights weights = JANUS_WEIGHTS_F32;
+  if (text && *text && !janus_weights_parse(text, &weights))
+    printf("# LIMNER_TEST_WEIGHTS: %s is none\n", text);
+  return weights;
+}
+
+// Rounded inputs make more of those differences.
+static int most_flips(void) {
+  return test_weights() == JANUS_WEIGHTS_F32 ? 3 : 30;
 }
 
 static JanusModel *open_model(const JanusModelOptions *options) {
@@ -101,7 +116,7 @@ static const JanusImage *make_image(uint8_t rgb[SIDE * SIDE * 3], JanusImage *im
 // another picture. So after a difference the device goes on behind the CPU's tokens.
 static int count_flips(JanusModel *model, const JanusImage *image, const Run *expected) {
   int n_flips = 0, n_known = 0;
-  while (n_known < expected->n_tokens && n_flips <= 8) {
+  while (n_known < expected->n_tokens && n_flips <= most_flips()) {
     JanusRequest request = plan_request(image, 1);
     request.known_tokens = n_known > 0 ? expected->tokens : NULL;
     request.n_known = n_known;
@@ -128,7 +143,8 @@ static void compare_pixels(JanusModel *a, JanusModel *b) {
   int worst = 0;
   for (size_t i = 0; ok && i < n; i++)
     worst = abs(x[i] - y[i]) > worst ? abs(x[i] - y[i]) : worst;
-  check(ok && worst <= 2, "pixels: at most %d of 255 apart, at most 2 expected", worst);
+  const int most = test_weights() == JANUS_WEIGHTS_F32 ? 2 : 16;
+  check(ok && worst <= most, "pixels: at most %d of 255 apart, at most %d expected", worst, most);
   free(x);
   free(y);
   free(tokens);
@@ -141,7 +157,8 @@ static void compare_codes(JanusModel *a, JanusModel *b, const JanusImage *image)
   int n_same = 0;
   for (int i = 0; ok && i < n; i++)
     n_same += x[i] == y[i];
-  check(ok && n_same >= n - n / 100 - 1, "encoder: %d of %d tokens agree", n_same, n);
+  check(ok && n_same >= n - n * most_flips() / 300 - 1, "encoder: %d of %d tokens agree", n_same,
+        n);
   free(x);
   free(y);
 }
@@ -150,20 +167,24 @@ static int compare(const char *folder, int n_tokens, bool is_edit) {
   uint8_t rgb[SIDE * SIDE * 3];
   JanusImage picture;
   const JanusImage *image = make_image(rgb, &picture);
-  JanusModel *device = open_model(&(JanusModelOptions){.folder = folder, .device = test_device()});
-  JanusModel *cpu = open_model(&(JanusModelOptions){.folder = folder, .device = "cpu"});
+  JanusModel *device = open_model(
+      &(JanusModelOptions){.folder = folder, .device = test_device(), .weights = test_weights()});
+  JanusModel *cpu = open_model(
+      &(JanusModelOptions){.folder = folder, .device = "cpu", .weights = test_weights()});
   const int n_all = janus_model_get_info(cpu)->n_image_tokens;
   n_tokens = n_tokens < n_all ? n_tokens : n_all;
   printf("# %s beside %s, seed %d\n", janus_model_get_info(device)->device_name,
          janus_model_get_info(cpu)->device_name, SEED);
   Run expected = run_request(cpu, plan_request(NULL, 1), n_tokens);
   int n_flips = count_flips(device, NULL, &expected);
-  check(n_flips <= 3, "text: %d of %d tokens differ, at most 3 expected", n_flips, n_tokens);
+  check(n_flips <= most_flips(), "text: %d of %d tokens differ, at most %d expected", n_flips,
+        n_tokens, most_flips());
   free(expected.tokens);
   if (is_edit) {
     expected = run_request(cpu, plan_request(image, 1), n_tokens);
     n_flips = count_flips(device, image, &expected);
-    check(n_flips <= 3, "edit: %d of %d tokens differ, at most 3 expected", n_flips, n_tokens);
+    check(n_flips <= most_flips(), "edit: %d of %d tokens differ, at most %d expected", n_flips,
+          n_tokens, most_flips());
     free(expected.tokens);
     compare_codes(cpu, device, image);
   }
@@ -175,7 +196,8 @@ static int compare(const char *folder, int n_tokens, bool is_edit) {
 
 static int invariant(const char *folder, int n_tokens) {
   static const int counts[] = {1, 2, 3, 5, 8};
-  JanusModel *model = open_model(&(JanusModelOptions){.folder = folder, .device = test_device()});
+  JanusModel *model = open_model(
+      &(JanusModelOptions){.folder = folder, .device = test_device(), .weights = test_weights()});
   const Run all = run_request(model, plan_request(NULL, 16), n_tokens);
   for (int i = 0; i < 5; i++) {
     const Run some = run_request(model, plan_request(NULL, counts[i]), n_tokens);
@@ -191,18 +213,16 @@ static int invariant(const char *folder, int n_tokens) {
 
 // --- speed --------------------------------------------------------------------------------------
 
-static int bench(const char *name, int n_layers, int n_samples, int n_steps, JanusWeights weights) {
+static bool bench_samples(JanusModel *model, JanusBench *measured, const char *name, int n_samples,
+                          int n_steps) {
   JanusError error = {0};
-  JanusModel *model = open_model(&(JanusModelOptions){
-      .device = test_device(), .weights = weights, .synthetic = name, .max_layers = n_layers});
-  JanusBench *measured = janus_bench_new(model, &error);
   const JanusRequest request = plan_request(NULL, n_samples);
-  const JanusBenchPlan plan = {&request, n_steps, 20};
+  const JanusBenchPlan plan = {&request, n_steps, 10};
+  const JanusModelInfo *info = janus_model_get_info(model);
   JanusBenchResult result;
   JanusBenchPhases phases = {-1, -1, -1};
-  bool ok = measured && janus_bench_decode(measured, &plan, &result, NULL, NULL, &error);
+  bool ok = janus_bench_decode(measured, &plan, &result, NULL, NULL, &error);
   ok = ok && (n_samples > 1 || janus_bench_phases(measured, true, &phases, &error));
-  const JanusModelInfo *info = janus_model_get_info(model);
   if (ok)
     printf("{\"model\":\"%s\",\"layers\":%d,\"device\":\"%s\",\"weights\":\"%s\",\"samples\":%d,"
            "\"rows\":%d,\"step_ms\":%.4f,\"bytes\":%zu,\"stream\":%.4g,\"spread\":%.3f,"
@@ -214,6 +234,22 @@ static int bench(const char *name, int n_layers, int n_samples, int n_steps, Jan
            phases.siglip_s);
   else
     printf("{\"error\":\"%s\"}\n", error.message);
+  fflush(stdout);
+  return ok;
+}
+
+// `samples` are numbers with commas between them.
+static int bench(const char *name, int n_layers, const char *samples, int n_steps,
+                 JanusWeights weights) {
+  JanusError error = {0};
+  JanusModel *model = open_model(&(JanusModelOptions){
+      .device = test_device(), .weights = weights, .synthetic = name, .max_layers = n_layers});
+  JanusBench *measured = janus_bench_new(model, &error);
+  bool ok = measured != NULL;
+  if (!ok)
+    printf("{\"error\":\"%s\"}\n", error.message);
+  for (const char *at = samples; at && measured; at = strchr(at, ','), at += at != NULL)
+    ok = bench_samples(model, measured, name, atoi(at), n_steps) && ok;
   janus_bench_free(measured);
   janus_model_free(model);
   return ok ? 0 : 1;
@@ -224,7 +260,7 @@ int main(int argc, char **argv) {
   if (argc >= 6 && strcmp(argv[1], "bench") == 0) {
     if (argc > 6 && !janus_weights_parse(argv[6], &weights))
       return 2;
-    return bench(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), weights);
+    return bench(argv[2], atoi(argv[3]), argv[4], atoi(argv[5]), weights);
   }
   if (argc < 4)
     return 2;
