@@ -230,6 +230,9 @@ static void stop_once(Work *work, int phase, uint64_t *random, bool and_again, C
   Stop stop = plan_stop(work, phase, random);
   if (next_random(random) % 2)
     forget_pads(work->model);
+  // So does what was computed of a picture, which leaves little to stop.
+  if (phase <= JANUS_PHASE_PREFILL || next_random(random) % 2)
+    janus_model_drop_kept(work->model);
   stop.session = new_session(work->model, &work->request);
   stop.preview = calloc(1, work->n_bytes);
   reach(&stop, work->request.image ? JANUS_PHASE_LOOK : JANUS_PHASE_PREFILL);
