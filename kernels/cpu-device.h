@@ -58,8 +58,8 @@ void jk_cpu_share(jk_cpu_device *dev, jk_pool_fn fn, void *context, int n_items,
 void jk_cpu_linear_packed(jk_cpu_device *dev, float *y, const jk_linear *layer, const float *x,
                           int n_rows, bool accumulate);
 
-// What a group normalisation of x [n_pixels][channels] takes off and multiplies with: mean and scale
-// [n_groups].
+// What a group normalisation of x [n_pixels][channels] takes off and multiplies with: mean and
+// scale [n_groups].
 void jk_cpu_group_statistics(jk_cpu_device *dev, float *mean, float *scale, const float *x,
                              int n_pixels, int channels, int n_groups, float eps);
 
