@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, HEIGHT = 900, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 150, 24, 48
+LINE = 15
 LINES = (("caption", (36, 90, 170)), ("other caption", (150, 150, 158)),
          ("full", (196, 88, 24)), ("part", (52, 130, 74)))
 NAMES = {"caption": "right caption", "other caption": "another's caption",
@@ -51,6 +52,14 @@ def draw_grid(pen, axes, font):
     pen.text((WIDTH - RIGHT, HEIGHT - 18), "minutes of training", fill=INK, font=font, anchor="rm")
 
 
+def write_ends(pen, ends, font):
+    """What each line is, behind its end, a line of text apart at least."""
+    lowest = 0
+    for (x, y), text, color in sorted(ends, key=lambda end: end[0][1]):
+        lowest = max(y, lowest + LINE)
+        pen.text((x + 6, lowest), text, fill=color, font=font, anchor="lm")
+
+
 def draw(reports):
     """The picture of a list of reports."""
     axes = Axes([report["minutes"] for report in reports],
@@ -58,13 +67,15 @@ def draw(reports):
     image = Image.new("RGB", (WIDTH, HEIGHT), "white")
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(13)
     draw_grid(pen, axes, font)
+    ends = []
     for name, color in LINES:
         points = [(axes.x(report["minutes"]), axes.y(report["nats"][name]))
                   for report in reports if name in report["nats"]]
         if points:
             pen.line(points, fill=color, width=2)
             text = f"{NAMES[name]} {reports[-1]['nats'][name]:.0f}"
-            pen.text((points[-1][0] + 6, points[-1][1]), text, fill=color, font=font, anchor="lm")
+            ends.append((points[-1], text, color))
+    write_ends(pen, ends, font)
     return image
 
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import scenes
 
-FOLDER = pathlib.Path(__file__).resolve().parent.parent
+HERE = pathlib.Path(__file__).resolve().parent
 SIDE, MARGIN, LINE = 144, 6, 22
 SEED = "7"
 PROMPT = "a red house on a hill at night"
@@ -71,8 +71,8 @@ def main():
     """Reads the options and writes the sheet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cli", required=True, help="path of limner-cli")
-    parser.add_argument("--model", default=str(FOLDER))
-    parser.add_argument("--out", default=str(FOLDER / "sliders.png"))
+    parser.add_argument("--model", default=str(HERE.parent))
+    parser.add_argument("--out", default=str(HERE / "sliders.png"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as passing:
         sheet_of(options, pathlib.Path(passing)).save(options.out, optimize=True)
