@@ -8,18 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_THREADS = 1024, MAX_CARDS = 64, ANY_CARD = -1, NO_CARD = -2 };
+enum { MAX_THREADS = 1024, MAX_CARDS = 64, NO_CARD = -1 };
 
-// Keys, values and activations of a run, at least.
-static const uint64_t run_bytes = UINT64_C(1) << 30;
-
-// "cuda" is 0, "cuda:N" N, "auto" any, "cpu" none; false for everything else.
+// "cuda" is 0, "cuda:N" N, "cpu" none; false for everything else. "auto" is none, too, until the
+// module for cards has been seen to work on one.
 static bool parse(const char *text, int *card) {
   char *end = NULL;
   *card = NO_CARD;
   if (!text || strcmp(text, "auto") == 0)
-    *card = ANY_CARD;
-  else if (strcmp(text, "cuda") == 0)
+    return true;
+  if (strcmp(text, "cuda") == 0)
     *card = 0;
   else if (strncmp(text, "cuda:", 5) == 0 && text[5] >= '0' && text[5] <= '9')
     *card = (int)strtol(text + 5, &end, 10);
@@ -79,31 +77,26 @@ static bool open_card(int card, jk_device **out, JanusError *error) {
                     *reason ? reason : jk_status_text(status));
 }
 
-// The first card, where the whole of it has room.
-static bool open_any_card(uint64_t weights_bytes, jk_device **out) {
-  size_t n_free_bytes = 0, n_bytes = 0;
-  if (!open_card(0, out, NULL))
+bool janus_device_can_open(const char *name, JanusError *error) {
+  const JanusModelOptions options = {.device = name, .n_threads = 1};
+  char opened[DEVICE_NAME_BYTES];
+  jk_device *device = NULL;
+  if (!device_open(&options, &device, opened, error))
     return false;
-  (*out)->measure_memory(*out, &n_free_bytes, &n_bytes);
-  if (weights_bytes + run_bytes <= n_bytes)
-    return true;
-  (*out)->close(*out);
-  *out = NULL;
-  return false;
+  device->close(device);
+  return true;
 }
 
-bool device_open(const JanusModelOptions *options, uint64_t weights_bytes, jk_device **out,
-                 char name[DEVICE_NAME_BYTES], JanusError *error) {
+bool device_open(const JanusModelOptions *options, jk_device **out, char name[DEVICE_NAME_BYTES],
+                 JanusError *error) {
   int card;
   *out = NULL;
   if (!device_check_options(options, error) || !parse(options->device, &card))
     return false;
-  if (card == ANY_CARD && open_any_card(weights_bytes, out))
-    card = 0;
   if (card < 0) {
     snprintf(name, DEVICE_NAME_BYTES, "cpu");
     return open_cpu(options->n_threads, out, error);
   }
   snprintf(name, DEVICE_NAME_BYTES, "cuda:%d", card);
-  return *out || open_card(card, out, error);
+  return open_card(card, out, error);
 }

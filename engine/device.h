@@ -11,10 +11,9 @@ enum { DEVICE_NAME_BYTES = 16 };
 // Whether the options name a device and threads that there can be.
 bool device_check_options(const JanusModelOptions *options, JanusError *error);
 
-// Opens the device that the options name; "auto" is the first NVIDIA card if there is one with room
-// for weights of so many bytes and what a run takes beside them, else the CPU. `name` becomes "cpu"
-// or "cuda:N". False with one sentence on failure; *out is NULL then. The caller closes it.
-bool device_open(const JanusModelOptions *options, uint64_t weights_bytes, jk_device **out,
-                 char name[DEVICE_NAME_BYTES], JanusError *error);
+// Opens the device that the options name. `name` becomes "cpu" or "cuda:N". False with one sentence
+// on failure; *out is NULL then. The caller closes it.
+bool device_open(const JanusModelOptions *options, jk_device **out, char name[DEVICE_NAME_BYTES],
+                 JanusError *error);
 
 #endif

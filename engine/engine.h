@@ -89,6 +89,11 @@ typedef struct JanusDefaults {
   double temperature;
 } JanusDefaults;
 
+// Whether a device can be opened ("auto", "cpu", "cuda", "cuda:N"); false with one sentence that
+// says why not. Any thread; a card takes some hundred milliseconds.
+bool janus_device_can_open(const char *name, JanusError *error);
+
+// "auto" is the CPU: the module for NVIDIA cards has run on none yet and has to be asked for.
 // The environment variable LIMNER_CPU_ISA (generic, avx2, avx512) caps the CPU's instruction set.
 typedef struct JanusModelOptions {
   const char *folder;          // borrowed for the call

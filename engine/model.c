@@ -36,10 +36,7 @@ static bool check_options(const JanusModelOptions *options, JanusError *error) {
 }
 
 static bool open_device(JanusModel *model, const JanusModelOptions *options, JanusError *error) {
-  uint64_t weights_bytes = 0;
-  for (size_t i = 0; i < tensors_count(model->files); i++)
-    weights_bytes += tensors_get(model->files, i)->n_bytes;
-  return device_open(options, weights_bytes, &model->device, model->device_text, error);
+  return device_open(options, &model->device, model->device_text, error);
 }
 
 // --- the folder ---------------------------------------------------------------------------------

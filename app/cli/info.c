@@ -84,7 +84,10 @@ static void print_model(const CliCommon *common, const JanusModel *model,
          info->hidden_dim, info->vocab, info->max_positions);
   printf("defaults: cfg %s, image-cfg %s, temperature %s\n", cfg, image_cfg, temperature);
   printf("device %s: %s\n", info->device, info->device_name);
-  printf("device cuda: not in this build\n");
+  JanusError error = {0};
+  printf("device cuda: %s\n", janus_device_can_open("cuda", &error)
+                                  ? "there is a card; what paints on it has run on none yet"
+                                  : error.message);
   print_memory(model);
   print_describing(info, describing);
   print_picture_cache(info);
