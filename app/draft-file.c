@@ -56,11 +56,29 @@ static gboolean is_sha256(const char *text) {
 
 static gboolean is_sane(const LimnerDraftFacts *facts, const char *fit) {
   const LimnerRequest *r = &facts->request;
-  return r->n_samples >= 1 && r->first_sample >= 0 &&
-         r->first_sample <= MAX_SAMPLES - r->n_samples && isfinite(r->cfg) &&
+  return r->first_sample <= MAX_SAMPLES - r->n_samples && isfinite(r->cfg) &&
          isfinite(r->image_cfg) && isfinite(r->temperature) && isfinite(r->top_p) &&
-         r->top_k >= 0 && (strcmp(fit, "pad") == 0 || strcmp(fit, "crop") == 0) &&
+         (strcmp(fit, "pad") == 0 || strcmp(fit, "crop") == 0) &&
          (!facts->input_sha256 || is_sha256(facts->input_sha256));
+}
+
+// Whole numbers as the file has them: an int would hold another number than a huge one.
+typedef struct Integers {
+  json_int_t format, seed, n_samples, first_sample, created_us, top_k;
+} Integers;
+
+static gboolean take_integers(LimnerDraftFacts *facts, const Integers *integers) {
+  LimnerRequest *r = &facts->request;
+  if (integers->format != FORMAT || integers->seed < 0 || integers->n_samples < 1 ||
+      integers->n_samples > MAX_SAMPLES || integers->first_sample < 0 ||
+      integers->first_sample > MAX_SAMPLES || integers->top_k < 0 || integers->top_k > G_MAXINT)
+    return FALSE;
+  r->seed = (guint64)integers->seed;
+  r->n_samples = (int)integers->n_samples;
+  r->first_sample = (int)integers->first_sample;
+  r->top_k = (int)integers->top_k;
+  facts->created_us = integers->created_us;
+  return TRUE;
 }
 
 LimnerDraftFacts *draft_parse(const char *json, const char *id, GError **error) {
@@ -68,26 +86,25 @@ LimnerDraftFacts *draft_parse(const char *json, const char *id, GError **error) 
   LimnerDraftFacts *facts = g_new0(LimnerDraftFacts, 1);
   LimnerRequest *r = &facts->request;
   const char *folder = NULL, *prompt = NULL, *fit = NULL, *sha256 = NULL;
-  json_int_t seed = 0, created_us = 0;
-  int format = 0, uses_tokens = 0;
+  Integers integers = {0};
+  int uses_tokens = 0;
   const int found = json_unpack(
-      object, "{s:i, s:s, s:s, s:I, s:i, s:i, s:I, s:F, s:F, s:F, s:i, s:F, s:s, s:b, s?s}",
-      "format", &format, "model_folder", &folder, "prompt", &prompt, "seed", &seed, "n_samples",
-      &r->n_samples, "first_sample", &r->first_sample, "created_us", &created_us, "cfg", &r->cfg,
-      "image_cfg", &r->image_cfg, "temperature", &r->temperature, "top_k", &r->top_k, "top_p",
-      &r->top_p, "fit", &fit, "uses_input_tokens", &uses_tokens, "input_sha256", &sha256);
-  const gboolean is_read = found == 0 && format == FORMAT;
+      object, "{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:F, s:F, s:F, s:I, s:F, s:s, s:b, s?s}",
+      "format", &integers.format, "model_folder", &folder, "prompt", &prompt, "seed",
+      &integers.seed, "n_samples", &integers.n_samples, "first_sample", &integers.first_sample,
+      "created_us", &integers.created_us, "cfg", &r->cfg, "image_cfg", &r->image_cfg, "temperature",
+      &r->temperature, "top_k", &integers.top_k, "top_p", &r->top_p, "fit", &fit,
+      "uses_input_tokens", &uses_tokens, "input_sha256", &sha256);
+  const gboolean is_read = found == 0 && take_integers(facts, &integers);
   if (is_read) {
     facts->id = g_strdup(id);
     facts->model_folder = g_strdup(folder);
     facts->input_sha256 = g_strdup(sha256);
-    facts->created_us = created_us;
     r->prompt = g_strdup(prompt);
-    r->seed = (guint64)seed;
     r->uses_input_tokens = uses_tokens;
     r->fit = strcmp(fit, "crop") == 0 ? JANUS_FIT_CROP : JANUS_FIT_PAD;
   }
-  const gboolean ok = is_read && seed >= 0 && is_sane(facts, fit);
+  const gboolean ok = is_read && is_sane(facts, fit);
   json_decref(object);
   if (ok)
     return facts;

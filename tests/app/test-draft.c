@@ -220,6 +220,24 @@ static void test_damaged(void) {
   janus_model_free(model);
 }
 
+// The request in the file `job` with the number `key` as 2^32 more, where an int would see nothing.
+static void assert_refuses_huge(LimnerLibrary *library, const char *job, const char *id,
+                                const char *key) {
+  g_autofree char *good = NULL;
+  g_assert_true(g_file_get_contents(job, &good, NULL, NULL));
+  g_autofree char *pattern = g_strdup_printf("(?<=\"%s\": )-?[0-9]+", key);
+  g_autoptr(GRegex) regex = g_regex_new(pattern, 0, 0, NULL);
+  g_autofree char *huge = g_regex_replace_literal(regex, good, -1, 0, "4294967297", 0, NULL);
+  g_assert_cmpstr(huge, !=, good);
+  g_assert_true(g_file_set_contents(job, huge, -1, NULL));
+  g_assert_cmpuint(count_drafts(library), ==, 0);
+  g_autoptr(GError) error = NULL;
+  g_assert_null(limner_library_load_draft(library, id, &error));
+  g_assert_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA);
+  g_assert_true(g_file_set_contents(job, good, -1, NULL));
+  g_assert_cmpuint(count_drafts(library), ==, 1);
+}
+
 static void test_bad_drafts(void) {
   Place place = place_new();
   LimnerLibrary *library = open_library(&place);
@@ -237,6 +255,9 @@ static void test_bad_drafts(void) {
                                     "not JSON",
                                     "{\"format\": 1, \"prompt\": 5}",
                                     "{\"format\": 2, \"model_folder\": \"demo\"}"};
+  static const char *const integers[] = {"format", "n_samples", "first_sample", "top_k"};
+  for (guint i = 0; i < G_N_ELEMENTS(integers); i++)
+    assert_refuses_huge(library, job, id, integers[i]);
   for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
     g_assert_true(g_file_set_contents(job, bad[i], -1, NULL));
     g_autoptr(GError) error = NULL;
