@@ -2,13 +2,42 @@
 # The optimisers of both trainings: Muon for matrices, AdamW for everything else.
 """Muon makes each update of a matrix orthogonal; small models then need fewer steps."""
 
+from contextlib import nullcontext
+
 import torch
+from torch.optim import _muon
+
+
+def has_fast_bf16():
+    """Whether products in bfloat16 are faster here than in float32, not many times slower."""
+    if torch.get_default_device().type == "cpu":
+        return torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return True
+
+
+def fast_products():
+    """Products in bfloat16 on whatever device new tensors are made, if that is fast there."""
+    device = torch.get_default_device().type
+    return torch.autocast(device, torch.bfloat16) if has_fast_bf16() else nullcontext()
+
+
+def orthogonal(grad, coefficients, rounds, eps):
+    """PyTorch's own step of Muon, but in float32."""
+    a, b, c = coefficients
+    x = grad.T if grad.shape[0] > grad.shape[1] else grad
+    x = x / x.norm().clamp(min=eps)
+    for _ in range(rounds):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.T if grad.shape[0] > grad.shape[1] else x
 
 
 class Optimizers:
     """Steps both optimisers; a convolution counts as the matrix [out, in * height * width]."""
 
     def __init__(self, named, is_inner, peak, decay):
+        if not has_fast_bf16():
+            _muon._zeropower_via_newtonschulz = orthogonal
         named = [(name, p) for name, p in named if p.requires_grad]
         self.inner = [p for name, p in named if p.ndim > 1 and is_inner(name)]
         known = set(map(id, self.inner))

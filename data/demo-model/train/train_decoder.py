@@ -22,7 +22,7 @@ from checkpoint import start_from
 from codes import Codes
 from data import to_tensor
 from model import SHAPE, Codec, group_norm
-from muon import Optimizers
+from muon import Optimizers, fast_products
 
 SHALLOW_PART = 0.12  # of the time
 CROP, CROPS = 8, 4  # side of a crop in tokens, crops in a step
@@ -100,7 +100,7 @@ def measure(trainee, codes, shallow, n_pictures=8):
     rng, values = random.Random("held out"), []
     for _ in range(n_pictures):
         ids, x = random_batch(rng, codes, True)
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_products():
             y = trainee(ids, shallow).float().clamp(-1, 1)
         values.append(-10 * math.log10((y - x).square().mean().item() / 4))
     return sum(values) / len(values), min(values)
@@ -140,7 +140,7 @@ def report(trainee, codes, shallow, step, spent, loss):
 
 def train_step(trainee, ids, x, shallow):
     """Forward and backward pass; gives the loss as a number."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with fast_products():
         y = trainee(ids, shallow)
     loss = picture_loss(y.float(), x)
     loss.backward()

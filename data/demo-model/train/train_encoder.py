@@ -18,7 +18,7 @@ from torch import nn
 from checkpoint import start_from
 from codes import Codes
 from model import Codec
-from muon import Optimizers
+from muon import Optimizers, fast_products
 from train_decoder import random_batch, share
 
 
@@ -34,7 +34,7 @@ class Trainee(nn.Module):
 
     def forward(self, x):
         """Logits [n, height, width, codes]."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_products():
             z = self.codec.quant_conv(self.codec.encoder(x)).permute(0, 2, 3, 1)
         book = F.normalize(self.codec.quantize.embedding.weight, dim=-1)
         return F.normalize(z.float(), dim=-1) @ book.T * self.sharpness.exp()

@@ -23,7 +23,7 @@ from checkpoint import start_from
 from codes import Codes
 from data import Data
 from model import SHAPE, Editor
-from muon import Optimizers
+from muon import Optimizers, fast_products
 from sequences import N_IMAGE, Choice, edit_logits, everything, text_logits
 from workers import drawn
 
@@ -153,16 +153,11 @@ def blindness(editor, features, codes):
 CHOICES = {"sparse": some_places, "band": band, "whole": everything}
 
 
-def in_bf16():
-    """Products in bfloat16, on whatever device new tensors are made."""
-    return torch.autocast(torch.get_default_device().type, torch.bfloat16)
-
-
 def text_loss(editor, recall, data, rng, density, times=1):
     """Losses of a batch of captions, so many times as large as on a CPU."""
     batch = data.texts(rng, TEXTS[density] * times, DROP).to(torch.get_default_device())
     choice = CHOICES[density](len(batch.prompts))
-    with in_bf16():
+    with fast_products():
         logits = text_logits(editor, batch.prompts, batch.tokens, choice)
     return {f"text {density}": entropy(logits, choice.of(batch.tokens), SMOOTHING),
             "words": recall.words(batch.prompts, choice.at.shape[1])}
@@ -175,7 +170,7 @@ def edit_loss(editor, recall, data, rng, density, times=1):
     batch = data.edits(rng, n_pictures, n_edits).to(torch.get_default_device())
     choice = (everything(n_pictures) if n_places == N_IMAGE
               else some_places(n_pictures, n_places))
-    with in_bf16():
+    with fast_products():
         features = editor.look(batch.pixels)
         logits = edit_logits(editor, batch, features, choice)
     wanted = choice.repeated(n_edits).of(batch.tokens)
@@ -209,7 +204,7 @@ def examination(data, edits):
 def measure(editor, exam):
     """Nats a picture on held-out scenes, with their captions and with each other's."""
     (texts, *edits), found = exam, []
-    with in_bf16():
+    with fast_products():
         for words in (texts.prompts, texts.prompts[1:] + texts.prompts[:1]):
             logits = text_logits(editor, words, texts.tokens, everything(len(words)))
             found.append(entropy(logits, texts.tokens))
