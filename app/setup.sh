@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # What app/run and tests/run share: installing what is missing and building. Sourced, not run.
-# Every message goes to stderr. Sets nothing but functions and `root`.
+# Every message goes to stderr. Sets nothing but functions, lists and `root`.
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 
@@ -54,10 +54,65 @@ install_packages() {
   rm -f "$log"
 }
 
-# build FOLDER MESON_OPTIONS -- TARGETS: configures once, then builds; quiet unless it fails.
+# Where nvcc may be beside the PATH; kernels/cuda/meson.build looks there too.
+cuda_places=(/usr/local/cuda/bin/nvcc /opt/cuda/bin/nvcc)
+
+# "/usr/local/cuda/bin/nvcc 12.4"; nothing where there is none.
+find_cuda_compiler() {
+  local nvcc version
+  for nvcc in "$(command -v nvcc || true)" "${cuda_places[@]}"; do
+    [ -x "$nvcc" ] || continue
+    version=$("$nvcc" --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p')
+    printf '%s %s\n' "$nvcc" "$version"
+    return
+  done
+}
+
+# "driver" or, where that is missing, "card"; nothing without an NVIDIA card. SYSTEM is the root
+# folder that /proc and /sys are in.
+find_card() {
+  local system=$1 device
+  [ ! -e "$system/proc/driver/nvidia/version" ] || { echo driver; return; }
+  for device in "$system"/sys/bus/pci/devices/*; do
+    if grep -qsx 0x10de "$device/vendor" && grep -qs '^0x03' "$device/class"; then
+      echo card
+      return
+    fi
+  done
+}
+
+# say_about_card FOLDER [SYSTEM]: behind a build, what a person with an NVIDIA card has to know.
+say_about_card() {
+  local folder=$1 reason compiler
+  compiler=$(find_cuda_compiler)
+  case $(find_card "${2-}") in
+  '') return ;;
+  card)
+    say "an NVIDIA card is here, but not NVIDIA's driver (Debian: nvidia-driver, in non-free):
+  Limner goes on with the CPU"
+    return
+    ;;
+  esac
+  if [ -z "$compiler" ]; then
+    say "an NVIDIA card is here, but not the CUDA toolkit that builds Limner's module for it:
+  install version 12 or later, see https://developer.nvidia.com/cuda-downloads (Debian 12's own is
+  11.8); Limner goes on with the CPU"
+  elif [ -e "$folder/kernels/cuda/limner-cuda.so" ]; then
+    say "an NVIDIA card is here, and so is Limner's module for it, which has been tried on an
+  emulated card only: commands use it with --device cuda, all else paints on the CPU"
+  else
+    reason=$(sed -n 's/.*no CUDA module: //p' "$folder/meson-logs/meson-log.txt" 2>/dev/null |
+      head -n 1)
+    say "an NVIDIA card is here, but Limner's module for it, which takes CUDA 12 or later, cannot be
+  built (${reason:-$compiler}); Limner goes on with the CPU"
+  fi
+}
+
+# build FOLDER MESON_OPTIONS -- TARGETS: configures once, and again when a CUDA toolkit has come or
+# gone, then builds; quiet unless it fails.
 # One build at a time: a second caller waits for the first.
 build() {
-  local folder=$1 options=()
+  local folder=$1 options=() compiler
   shift
   while [ "$1" != -- ]; do
     options+=("$1")
@@ -67,12 +122,16 @@ build() {
   mkdir -p "$folder" || die "cannot write to $folder"
   (
     flock 9
-    if [ ! -f "$folder/build.ninja" ]; then
+    compiler=$(find_cuda_compiler)
+    [ ! -f "$folder/build.ninja" ] || options+=(--reconfigure)
+    if [ ! -f "$folder/build.ninja" ] ||
+      [ "$compiler" != "$(cat "$folder/cuda-compiler" 2>/dev/null)" ]; then
       say "configuring in $folder"
       meson setup "$folder" "$root" "${options[@]}" >"$folder/setup.log" 2>&1 || {
         tail -n 20 "$folder/setup.log" >&2
         die "configuring failed (the whole log: $folder/setup.log)"
       }
+      printf '%s\n' "$compiler" >"$folder/cuda-compiler"
     fi
     ninja -C "$folder" -n "$@" 2>/dev/null | grep -q 'no work to do' || say "building"
     ninja -C "$folder" "$@" >"$folder/build.log" 2>&1 || {
