@@ -28,12 +28,15 @@ LimnerLibrary *open_library(const Place *place) {
 }
 
 void close_library(LimnerLibrary *library) {
-  // The thread of a task lets go of the library only after its result has come here.
-  for (int i = 0; i < 5000 && G_OBJECT(library)->ref_count > 1; i++)
-    if (!g_main_context_iteration(NULL, FALSE))
-      g_usleep(1000);
-  while (g_main_context_iteration(NULL, FALSE))
-    ;
+  // The thread of a task lets go of the library only after its result has come here. What is said
+  // here may begin another: a look at the folder, which has been quiet for long enough.
+  for (int i = 0; i < 5000; i++) {
+    if (g_main_context_iteration(NULL, FALSE))
+      continue;
+    if (G_OBJECT(library)->ref_count == 1)
+      break;
+    g_usleep(1000);
+  }
   g_assert_finalize_object(library);
 }
 
