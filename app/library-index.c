@@ -156,6 +156,32 @@ static gboolean migrate(LibraryIndex *index, GError **error) {
   return ok;
 }
 
+// The statements that made the tables. Owned.
+static char *dup_tables(LibraryIndex *index) {
+  sqlite3_stmt *statement = library_index_prepare(
+      index, NULL,
+      "SELECT group_concat(name || sql, char(10)) FROM (SELECT name, sql FROM sqlite_master"
+      " WHERE type = 'table' AND name IN ('pictures', 'passed_over') ORDER BY name)",
+      "");
+  const gboolean has = statement && library_index_step(index, statement, NULL);
+  char *tables = has ? g_strdup((const char *)sqlite3_column_text(statement, 0)) : NULL;
+  sqlite3_finalize(statement);
+  return tables;
+}
+
+// A sound database of this version may still be another program's, or somebody's who changed it.
+static gboolean has_our_tables(LibraryIndex *index, GError **error) {
+  LibraryIndex fresh = {0};
+  const gboolean ok = sqlite3_open(":memory:", &fresh.db) == SQLITE_OK && migrate(&fresh, NULL);
+  g_autofree char *expected = ok ? dup_tables(&fresh) : NULL;
+  g_autofree char *found = dup_tables(index);
+  library_index_close(&fresh);
+  if (!expected || g_strcmp0(found, expected) == 0)
+    return TRUE;
+  g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "its tables are others");
+  return FALSE;
+}
+
 static gboolean open_path(LibraryIndex *index, const char *path, GError **error) {
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   index->path = g_strdup(path);
@@ -166,7 +192,7 @@ static gboolean open_path(LibraryIndex *index, const char *path, GError **error)
   sqlite3_busy_timeout(index->db, BUSY_TIMEOUT_MS);
   return run_script(index, "PRAGMA journal_mode = WAL", error) &&
          run_script(index, "PRAGMA synchronous = NORMAL", error) && is_sound(index, error) &&
-         migrate(index, error);
+         migrate(index, error) && has_our_tables(index, error);
 }
 
 void library_index_close(LibraryIndex *index) {
@@ -257,16 +283,22 @@ static char *dup_column(sqlite3_stmt *statement, int column) {
   return g_strdup((const char *)sqlite3_column_text(statement, column));
 }
 
+// Of a column that always has one; "" for want of memory.
+static char *dup_text(sqlite3_stmt *statement, int column) {
+  const char *text = (const char *)sqlite3_column_text(statement, column);
+  return g_strdup(text ? text : "");
+}
+
 // The columns in the order of the table.
 static LimnerEntry *entry_of(sqlite3_stmt *row) {
   const LimnerEntryFacts facts = {
       .id = sqlite3_column_int64(row, 0),
-      .sha256 = dup_column(row, 1),
-      .name = dup_column(row, 2),
+      .sha256 = dup_text(row, 1),
+      .name = dup_text(row, 2),
       .input_sha256 = dup_column(row, 3),
       .kind = (LimnerKind)sqlite3_column_int(row, 4),
-      .prompt = dup_column(row, 5),
-      .model = dup_column(row, 7),
+      .prompt = dup_text(row, 5),
+      .model = dup_text(row, 7),
       .seed = (guint64)sqlite3_column_int64(row, 8),
       .sample = (guint)sqlite3_column_int64(row, 9),
       .made_us = sqlite3_column_int64(row, 10),

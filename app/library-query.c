@@ -14,7 +14,7 @@ struct _LimnerEntry {
 
 G_DEFINE_FINAL_TYPE(LimnerEntry, limner_entry, G_TYPE_OBJECT)
 
-enum { MAX_CHAIN = 10000 }; // of a chain that hostile recipes make a ring of
+enum { MAX_CHAIN = 10000 };
 
 static void limner_entry_finalize(GObject *object) {
   library_facts_clear(&LIMNER_ENTRY(object)->facts);
@@ -137,9 +137,11 @@ GPtrArray *limner_library_children(LimnerLibrary *self, LimnerEntry *entry, GErr
 
 GPtrArray *limner_library_ancestors(LimnerLibrary *self, LimnerEntry *entry, GError **error) {
   g_autoptr(GPtrArray) chain = g_ptr_array_new_with_free_func(g_object_unref);
+  g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal); // borrowed from the chain
   g_autoptr(GError) reason = NULL;
   const char *sha256 = entry->facts.input_sha256;
-  while (sha256 && chain->len < MAX_CHAIN && !reason) {
+  // No file can be made of itself, but a damaged index may say so.
+  while (sha256 && chain->len < MAX_CHAIN && !reason && g_hash_table_add(seen, (char *)sha256)) {
     LimnerEntry *parent = limner_library_find(self, sha256, &reason);
     if (parent)
       g_ptr_array_insert(chain, 0, parent);
