@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef JK_CUDA_MODULES
@@ -14,10 +15,15 @@
 
 static const char module_name[] = "limner-cuda.so";
 
+// NULL without a word where there is no file. Anything else but a file is not waited for.
 static void *open_at(const char *path, char *reason, size_t n_reason) {
-  void *library = access(path, F_OK) == 0 ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
-  if (!library && access(path, F_OK) == 0)
-    snprintf(reason, n_reason, "its CUDA module cannot be opened: %s", dlerror());
+  struct stat file;
+  if (stat(path, &file) != 0)
+    return NULL;
+  void *library = S_ISREG(file.st_mode) ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+  if (!library)
+    snprintf(reason, n_reason, "its CUDA module cannot be opened: %s",
+             S_ISREG(file.st_mode) ? dlerror() : path);
   return library;
 }
 
@@ -38,6 +44,8 @@ static void *find_module(char *reason, size_t n_reason) {
   static const char *const places[] = {JK_CUDA_MODULES};
   const char *asked = getenv("LIMNER_CUDA_MODULE");
   snprintf(reason, n_reason, "CUDA is not in this build");
+  if (asked && *asked)
+    snprintf(reason, n_reason, "there is no CUDA module %s", asked);
   if (asked)
     return *asked ? open_at(asked, reason, n_reason) : NULL;
   void *library = open_beside_program(reason, n_reason);
@@ -57,7 +65,7 @@ jk_status jk_cuda_open(int index, jk_device **out, char *reason, size_t n_reason
   void *symbol = dlsym(library, JK_CUDA_MODULE_OPEN);
   memcpy(&open, &symbol, sizeof open);
   if (!open) {
-    snprintf(reason, n_reason, "its CUDA module is none");
+    snprintf(reason, n_reason, "its CUDA module is none: it lacks %s", JK_CUDA_MODULE_OPEN);
     return JK_NO_DEVICE;
   }
   const jk_status status = open(sizeof(jk_device), index, out, &why);
