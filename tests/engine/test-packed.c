@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: MIT
 // Packed copies of weights on disk: written once, used afterwards, and never used when anything
 // about them is not as expected; runs paint the same in every case.
-#include "engine/engine.h"
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // unshare()
+#endif
+
+#include "engine/model.h"
+#include "engine/packed-cache.h"
 #include "tests/engine/data.h"
 #include "tests/engine/parity.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -145,6 +153,37 @@ static void test_under_a_run(const Place *place) {
   free(path);
 }
 
+// Sections of ones (no numbers at all) and of anything: values, and no more than that.
+static void test_garbage(const Place *place, JanusWeights weights) {
+  uint64_t random = 5;
+  for (int round = 0; round < 4; round++) {
+    JanusModel *model = open_with(place, weights, place->packed);
+    JanusPackedCopy copy = {0};
+    check(janus_model_prepare(model, NULL, NULL, NULL) && janus_model_find_packed(model, &copy) &&
+              copy.is_there,
+          "a copy in %s is there", janus_weights_text(weights));
+    char *path = strdup(copy.path);
+    FILE *file = fopen(path, "r+b");
+    fseek(file, 4096, SEEK_SET);
+    for (size_t i = 4096; i < copy.n_bytes; i++)
+      fputc(round == 0 ? 0xff : (int)(next_random(&random) & 0xff), file);
+    fclose(file);
+    janus_model_free(model);
+    model = open_with(place, weights, place->packed);
+    int32_t *tokens = paint(model, &place->request);
+    const JanusModelInfo *info = janus_model_get_info(model);
+    bool in_range = tokens != NULL;
+    for (int i = 0; in_range && i < place->request.n_samples * info->n_image_tokens; i++)
+      in_range = tokens[i] >= 0 && tokens[i] < info->n_codes;
+    check(in_range, "with anything in it, a model in %s paints tokens of the codebook",
+          janus_weights_text(weights));
+    free(tokens);
+    janus_model_free(model);
+    unlink(path);
+    free(path);
+  }
+}
+
 // --- where none can be kept ---------------------------------------------------------------------
 
 static bool stop_soon(size_t n_done, size_t n_total, void *data) {
@@ -157,7 +196,9 @@ static void test_stopped(const Place *place) {
   check(!janus_model_prepare(model, stop_soon, NULL, &error) &&
             error.code == JANUS_ERROR_CANCELLED && count_in(place->packed) == 0,
         "nothing is left of a copy that was stopped");
+  JanusPackedCopy copy = {0};
   check(paints_alike(place, model) && count_in(place->packed) == 1, "and it is written afterwards");
+  check(janus_model_find_packed(model, &copy) && unlink(copy.path) == 0, "and deleted");
   janus_model_free(model);
   model = open_with(place, JANUS_WEIGHTS_Q8, NULL);
   error = (JanusError){0};
@@ -165,6 +206,48 @@ static void test_stopped(const Place *place) {
             error.code == JANUS_ERROR_CANCELLED && paints_alike(place, model),
         "packing in memory stops and goes on too");
   janus_model_free(model);
+}
+
+// Stops before the number of calls that a whole preparation makes.
+typedef struct Moment {
+  int n_calls, stop_at; // 0 = never
+} Moment;
+
+static bool stop_there(size_t n_done, size_t n_total, void *data) {
+  Moment *moment = data;
+  return ++moment->n_calls != moment->stop_at;
+}
+
+// 200 moments of packing, in each format, with a copy on disk and without.
+static void test_stopped_anywhere(const Place *place, JanusWeights weights) {
+  enum { N_STOPS = 200 };
+  uint64_t random = 7;
+  Moment whole = {0};
+  JanusModel *model = open_with(place, weights, NULL);
+  bool ok = janus_model_prepare(model, stop_there, &whole, NULL);
+  int32_t *expected = paint(model, &place->request);
+  janus_model_free(model);
+  int n_wrong = !ok, n_late = 0;
+  for (int i = 0; i < N_STOPS; i++) {
+    Moment moment = {0};
+    model = open_with(place, weights, i % 2 ? place->packed : NULL);
+    moment.stop_at = 1 + (int)(next_random(&random) % (uint32_t)whole.n_calls);
+    JanusError error = {0};
+    const bool ended = janus_model_prepare(model, stop_there, &moment, &error);
+    n_wrong += !ended && (error.code != JANUS_ERROR_CANCELLED || moment.n_calls != moment.stop_at);
+    n_wrong += count_in(place->packed) > 1;
+    int32_t *tokens = paint(model, &place->request);
+    n_wrong += !same_tokens(model, expected, tokens, place->request.n_samples);
+    free(tokens);
+    JanusPackedCopy copy = {0};
+    if (i % 2 && janus_model_find_packed(model, &copy))
+      n_wrong += unlink(copy.path) != 0;
+    janus_model_free(model);
+  }
+  check(n_wrong == 0 && n_late == 0 && count_in(place->packed) == 0,
+        "%d moments of packing in %s: stopped, nothing is left, and it paints as ever", N_STOPS,
+        janus_weights_text(weights));
+  free(expected);
 }
 
 static void test_nowhere(const Place *place) {
@@ -200,6 +283,105 @@ static void test_full(const Place *place, const char *path) {
   unlink(path);
   check(child_paints(place, 20000) && count_in(place->packed) == 0,
         "a file that cannot grow is no copy, and nothing is left of it");
+}
+
+// As somebody who may write nowhere. The child's own exit status: 0 = paints the same.
+static bool nobody_paints(const Place *place, bool uses_copy) {
+  fflush(stdout);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+      _exit(3);
+    JanusModel *model = open_with(place, JANUS_WEIGHTS_Q8, place->packed);
+    const bool ok = paints_alike(place, model);
+    const bool used = model->packed && packed_cache_is_open(model->packed);
+    janus_model_free(model);
+    _exit(ok && used == uses_copy ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  return status == 0;
+}
+
+// A folder that this process may look into, and nobody but root may write to.
+static void lock_folder(const Place *place, mode_t mode) {
+  char path[300];
+  snprintf(path, sizeof path, "%s", place->packed);
+  chmod(place->checkpoint.path, 0755);
+  for (int i = 0; i < 3; i++) { // ROOT/a/b
+    chmod(path, i == 0 ? mode : 0755);
+    *strrchr(path, '/') = '\0';
+  }
+}
+
+static void test_read_only(const Place *place, const char *path, size_t n_bytes) {
+  check_run(place, "before the folder is read-only", path, n_bytes);
+  lock_folder(place, 0555);
+  check(chmod(path, 0444) == 0 && nobody_paints(place, true), "a copy that is read-only is used");
+  check(chmod(path, 0) == 0 && nobody_paints(place, false),
+        "one that cannot be read, where none can be written, is not");
+  lock_folder(place, 0755);
+  unlink(path);
+  lock_folder(place, 0555);
+  check(nobody_paints(place, false) && count_in(place->packed) == 0,
+        "a folder that is read-only has no copy");
+  lock_folder(place, 0755);
+}
+
+// A file system of so many bytes at the folder of copies, seen by this process alone.
+static bool mount_small(const Place *place, size_t n_bytes) {
+  char options[60];
+  snprintf(options, sizeof options, "size=%zu", n_bytes);
+  if (unshare(CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) != 0)
+    return false;
+  mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+  return mount("tmpfs", place->packed, "tmpfs", 0, options) == 0;
+}
+
+// Takes all the room that is left, at the first section.
+static bool fill_disk(size_t n_done, size_t n_total, void *data) {
+  static char block[4096];
+  const Place *place = data;
+  char path[400];
+  snprintf(path, sizeof path, "%s/filler", place->packed);
+  const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+  while (fd >= 0 && write(fd, block, sizeof block) > 0)
+    ;
+  close(fd);
+  return true;
+}
+
+// The child's exit status: the number of copies and other files that are there, 100 = it paints
+// otherwise, 101 = no file system can be made here.
+static int run_on_disk(const Place *place, size_t n_bytes, bool fills) {
+  fflush(stdout);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (!mount_small(place, n_bytes))
+      _exit(101);
+    JanusModel *model = open_with(place, JANUS_WEIGHTS_Q8, place->packed);
+    JanusError error = {0};
+    bool ok = janus_model_prepare(model, fills ? fill_disk : NULL, (void *)place, &error);
+    ok = ok && paints_alike(place, model);
+    janus_model_free(model);
+    _exit(ok ? count_in(place->packed) : 100);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_disks(const Place *place, size_t n_bytes) {
+  const int n_roomy = run_on_disk(place, 3 * n_bytes, false);
+  if (n_roomy == 101) {
+    skip("no file system can be made here");
+    return;
+  }
+  check(n_roomy == 1, "a disk with room keeps a copy");
+  check(run_on_disk(place, n_bytes + n_bytes / 2, false) == 0,
+        "one that would be left with less than the copy's size keeps none");
+  check(run_on_disk(place, 3 * n_bytes, true) == 1, // the filler
+        "one that fills up meanwhile keeps none, and the model is packed in memory");
 }
 
 static void test_two_processes(const Place *place, const char *path, size_t n_bytes) {
@@ -257,10 +439,16 @@ int main(int argc, char **argv) {
   test_refused(&place);
   test_under_a_run(&place);
   test_stopped(&place);
+  for (JanusWeights weights = JANUS_WEIGHTS_BF16; weights <= JANUS_WEIGHTS_Q4; weights++) {
+    test_stopped_anywhere(&place, weights);
+    test_garbage(&place, weights);
+  }
   test_nowhere(&place);
   size_t n_bytes = 0;
   char *path = copy_path(&place, &n_bytes);
   test_full(&place, path);
+  test_read_only(&place, path, n_bytes);
+  test_disks(&place, n_bytes);
   test_two_processes(&place, path, n_bytes);
   test_changed(&place, path);
   free(path);

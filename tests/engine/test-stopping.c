@@ -275,6 +275,58 @@ static void test_phases(const char *what, JanusModel *model, const JanusRequest 
 
 // --- models --------------------------------------------------------------------------------------
 
+// Opens the small checkpoint in a format. Ends the test when it cannot.
+static JanusModel *open_in(JanusWeights weights) {
+  const JanusModelOptions options = {
+      .folder = parity_path("tiny-f32"), .device = "cpu", .weights = weights, .n_threads = 2};
+  JanusError error = {0};
+  JanusModel *model = janus_model_open(&options, &error);
+  if (!model) {
+    printf("Bail out! %s\n", error.message);
+    exit(1);
+  }
+  return model;
+}
+
+// The same in the formats that compute otherwise, which are packed when the first run needs them.
+static void test_format(JanusWeights weights) {
+  JanusModel *model = open_in(weights);
+  JanusImage image = load_picture("portrait.png");
+  JanusRequest request = text_request("A red fox, painted in ink.", N_SAMPLES, 9);
+  char what[40];
+  snprintf(what, sizeof what, "a text in %s", janus_weights_text(weights));
+  test_phases(what, model, &request, (const int[N_PHASES]){0, N_STOPS, N_STOPS, N_STOPS}, true);
+  request.image = &image;
+  request.image_cfg = 5;
+  snprintf(what, sizeof what, "an edit in %s", janus_weights_text(weights));
+  test_phases(what, model, &request,
+              (const int[N_PHASES]){N_STOPS, N_STOPS / 5, N_STOPS / 10, N_STOPS / 10}, true);
+  free((void *)image.rgb);
+  janus_model_free(model);
+}
+
+// A run that goes on from tokens of an earlier one, which are part of its prompt.
+static void test_continued(JanusWeights weights) {
+  enum { N_KNOWN = 17 };
+  JanusModel *model = open_in(weights);
+  const JanusRequest request = text_request("A red fox, painted in ink.", N_SAMPLES, 9);
+  const size_t n_tokens = (size_t)janus_model_get_info(model)->n_image_tokens;
+  int32_t *all = paint(model, &request), known[N_SAMPLES * N_KNOWN];
+  for (size_t i = 0; i < N_SAMPLES; i++)
+    memcpy(known + i * N_KNOWN, all + i * n_tokens, N_KNOWN * sizeof *known);
+  JanusRequest rest = request;
+  rest.known_tokens = known;
+  rest.n_known = N_KNOWN;
+  char what[40];
+  snprintf(what, sizeof what, "a continued text in %s", janus_weights_text(weights));
+  test_phases(what, model, &rest, (const int[N_PHASES]){0, N_STOPS, N_STOPS, N_STOPS / 10}, true);
+  Work work = work_new(model, &rest);
+  check(same_tokens(model, work.tokens, all, N_SAMPLES), "which ends as the whole run does");
+  work_clear(&work);
+  free(all);
+  janus_model_free(model);
+}
+
 static void test_small(void) {
   JanusModel *model = open_checkpoint("tiny-f32", jk_cpu_best_isa(), 2);
   JanusImage image = load_picture("portrait.png");
@@ -304,6 +356,10 @@ static void test_demo(void) {
 int main(int argc, char **argv) {
   set_parity_folder(argc, argv);
   test_small();
+  test_format(JANUS_WEIGHTS_Q8);
+  test_format(JANUS_WEIGHTS_Q4);
+  test_continued(JANUS_WEIGHTS_F32);
+  test_continued(JANUS_WEIGHTS_Q8);
   test_demo();
   return finish();
 }
