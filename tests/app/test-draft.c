@@ -315,6 +315,88 @@ static void test_discarded(void) {
   janus_model_free(model);
 }
 
+// --- a hundred at once ---------------------------------------------------------------------------
+
+enum { N_JOBS = 100, N_COMPARED = 3 };
+
+static LimnerRequest numbered_request(guint i) {
+  LimnerRequest request = request_for(NULL, 1000 + i);
+  request.first_sample = 0;
+  return request;
+}
+
+static gboolean is_empty(gpointer queue) {
+  return limner_job_queue_get_n_active(queue) == 0;
+}
+
+static gboolean is_gone(gpointer pointer) {
+  return *(gpointer *)pointer == NULL;
+}
+
+// Lets go of jobs that are over, as the queue does a moment later; then their drafts can be loaded.
+static void drop_jobs(GPtrArray *jobs) {
+  for (guint i = 0; i < jobs->len; i++) {
+    gpointer job = jobs->pdata[i];
+    g_assert_true(limner_job_is_over(job));
+    g_object_add_weak_pointer(job, &job);
+    g_object_unref(job);
+    wait_until(is_gone, &job);
+  }
+  g_ptr_array_set_size(jobs, 0);
+}
+
+static void queue_draft(LimnerJobQueue *queue, LimnerDraft *draft, GPtrArray *jobs) {
+  LimnerJob *job = limner_draft_new_job(draft);
+  limner_job_queue_add(queue, job);
+  g_ptr_array_add(jobs, job);
+}
+
+// Stopped together at any moment; then all that is left goes on. Each picture is there, once.
+static void test_hundred(void) {
+  Place place = place_new();
+  JanusModel *model = open_tiny();
+  LimnerLibrary *library = open_library(&place);
+  LimnerJobQueue *queue = limner_job_queue_new();
+  g_autoptr(GPtrArray) jobs = g_ptr_array_new();
+  const LimnerLibraryQuery all = {0};
+  limner_job_queue_set_model(queue, TINY_FOLDER, "cpu");
+  for (guint i = 0; i < N_JOBS; i++) {
+    const LimnerRequest request = numbered_request(i);
+    queue_draft(queue, limner_library_new_draft(library, &request, TINY_FOLDER), jobs);
+  }
+  const gint64 end_us = g_get_monotonic_time() + g_test_rand_int_range(0, 300000);
+  while (g_get_monotonic_time() < end_us)
+    if (!g_main_context_iteration(NULL, FALSE))
+      g_usleep(1000);
+  limner_job_queue_cancel_all(queue);
+  wait_until(is_empty, queue);
+  drop_jobs(jobs);
+  g_autoptr(GPtrArray) drafts = limner_library_list_drafts(library, NULL);
+  g_test_message("%u of %d jobs are left", drafts->len, N_JOBS);
+  g_assert_cmpuint(drafts->len, >, 0);
+  for (guint i = 0; i < drafts->len; i++) {
+    const LimnerDraftFacts *facts = drafts->pdata[i];
+    g_autoptr(GError) error = NULL;
+    LimnerDraft *draft = limner_library_load_draft(library, facts->id, &error);
+    g_assert_no_error(error);
+    queue_draft(queue, draft, jobs);
+  }
+  wait_until(is_empty, queue);
+  drop_jobs(jobs);
+  g_assert_cmpuint(count_drafts(library), ==, 0);
+  g_assert_cmpuint(count_matches(library, &all), ==, N_JOBS * N_SAMPLES);
+  for (guint i = 0; i < N_COMPARED; i++) {
+    const LimnerRequest request = numbered_request(i * (N_JOBS - 1) / (N_COMPARED - 1));
+    g_auto(GStrv) expected = dup_expected(model, &request);
+    assert_has_all(library, expected);
+  }
+  limner_job_queue_shutdown(queue);
+  g_assert_finalize_object(queue);
+  close_library(library);
+  place_clear(&place);
+  janus_model_free(model);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/draft/whole", test_whole);
@@ -323,5 +405,6 @@ int main(int argc, char **argv) {
   g_test_add_func("/draft/bad", test_bad_drafts);
   g_test_add_func("/draft/input-gone", test_input_gone);
   g_test_add_func("/draft/discarded", test_discarded);
+  g_test_add_func("/draft/hundred", test_hundred);
   return g_test_run();
 }
