@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -133,9 +134,13 @@ static bool stop_after_some(const JanusProgress *progress, void *user_data) {
   return progress->phase != JANUS_PHASE_DECODE || progress->n_done < N_TOKENS;
 }
 
-typedef enum Kind { PICTURE, EDIT, ANSWER, TORCH, N_KINDS } Kind;
+// PACKED: weights in 8 bits, which are packed into a copy on disk, or mapped from it.
+typedef enum Kind { PICTURE, EDIT, ANSWER, TORCH, PACKED, N_KINDS } Kind;
 
-static const char *const kind_names[N_KINDS] = {"a picture", "an edit", "an answer", "a .bin file"};
+static const char *const kind_names[N_KINDS] = {"a picture", "an edit", "an answer", "a .bin file",
+                                                "a packed copy"};
+static TestFolder copies; // of packed weights
+static off_t copy_bytes;  // 0 = not known yet
 static const uint8_t grey[4 * 4 * 3] = {128};
 static const JanusImage image = {.rgb = grey, .width_px = 4, .height_px = 4};
 
@@ -182,8 +187,12 @@ static bool paint_some(JanusModel *model, bool is_edit, int32_t *tokens, uint8_t
 // Loads, paints three tokens of two samples and decodes one; or answers with three tokens.
 static bool run(const char *folder, Kind kind, int32_t *tokens, JanusError *error) {
   static uint8_t rgb[512 * 512 * 3];
-  const JanusModelOptions options = {
-      .folder = folder, .device = "cpu", .weights = JANUS_WEIGHTS_F32, .n_threads = 2};
+  const JanusModelOptions options = {.folder = folder,
+                                     .device = "cpu",
+                                     .weights =
+                                         kind == PACKED ? JANUS_WEIGHTS_Q8 : JANUS_WEIGHTS_F32,
+                                     .n_threads = 2,
+                                     .packed_folder = kind == PACKED ? copies.path : NULL};
   JanusModel *model = janus_model_open(&options, error);
   const bool ok = model && (kind == ANSWER ? describe(model, tokens, error)
                                            : paint_some(model, kind == EDIT, tokens, rgb, error));
@@ -203,6 +212,25 @@ static int count_entries(const char *path) {
   return n;
 }
 
+// A copy is there whole or not at all; every other run begins without one.
+static bool keeps_copies(bool are_gone) {
+  bool ok = true;
+  DIR *dir = opendir(copies.path);
+  for (struct dirent *entry; dir && (entry = readdir(dir));) {
+    struct stat file;
+    if (entry->d_name[0] == '.')
+      continue;
+    const char *path = test_path(&copies, entry->d_name);
+    ok = ok && stat(path, &file) == 0 && (copy_bytes == 0 || file.st_size == copy_bytes);
+    copy_bytes = file.st_size;
+    if (are_gone)
+      unlink(path);
+  }
+  if (dir)
+    closedir(dir);
+  return ok;
+}
+
 // The kernel takes a moment to forget a thread that was joined.
 static bool has_entries(const char *path, int n) {
   for (int i = 0; i < 200 && count_entries(path) != n; i++)
@@ -211,7 +239,7 @@ static bool has_entries(const char *path, int n) {
 }
 
 typedef struct Tally {
-  int n_runs, n_errors, n_silent, n_lost, n_threads, n_files;
+  int n_runs, n_errors, n_silent, n_lost, n_threads, n_files, n_halves;
 } Tally;
 
 static void fail_once(const char *folder, Kind kind, long fail_at, bool fails_on, Tally *tally) {
@@ -234,6 +262,7 @@ static void fail_once(const char *folder, Kind kind, long fail_at, bool fails_on
   tally->n_lost += faults.n_taken != 0;
   tally->n_threads += !has_entries("/proc/self/task", n_threads);
   tally->n_files += !has_entries("/proc/self/fd", n_files);
+  tally->n_halves += !keeps_copies(tally->n_runs % 2);
   faults.n_taken = 0;
 }
 
@@ -260,6 +289,7 @@ static void test_faults(const char *folder, Kind kind) {
   check(tally.n_lost == 0, "%s: %d runs keep memory", what, tally.n_lost);
   check(tally.n_threads == 0, "%s: %d runs keep threads", what, tally.n_threads);
   check(tally.n_files == 0, "%s: %d runs keep files open", what, tally.n_files);
+  check(tally.n_halves == 0, "%s: %d runs leave half a copy", what, tally.n_halves);
   ok = run(folder, kind, after, &error);
   check(ok && memcmp(before, after, sizeof before) == 0, "%s: the same afterwards", what);
 }
@@ -287,9 +317,11 @@ int main(int argc, char **argv) {
   set_parity_folder(argc, argv);
   snprintf(folder, sizeof folder, "%s", parity_path("tiny-f32"));
   TestFolder torch = write_torch_folder(folder);
+  copies = test_folder_new();
   faults.n_taken = 0;
   for (Kind kind = PICTURE; kind < N_KINDS; kind++)
     test_faults(kind == TORCH ? torch.path : folder, kind);
   test_folder_free(&torch);
+  test_folder_free(&copies);
   return finish();
 }
