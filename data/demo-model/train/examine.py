@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 # The exam of a demo model: paints the trials with limner-cli and lets the judge look at them.
 """Usage: examine.py --cli LIMNER-CLI [--model FOLDER] [--keep FOLDER] [--out FILE.json] [--limit N]
+[--weights FORMAT]
 
 Pictures are painted with the folder's own defaults and seed 1, and kept as PNG files; those that
 exist are not painted again, so that an exam goes on where it stopped. Use another --keep for other
-weights. --limit takes N trials of each list, spread over its groups.
+weights and for another FORMAT of them. --limit takes N trials of each list, spread over its groups.
 """
 
 import argparse
@@ -42,7 +43,7 @@ class Painter:
         """The standard output of a subcommand."""
         done = subprocess.run(
             [self.options.cli, command, "--model", self.options.model, "--threads",
-             str(self.options.threads), *map(str, arguments)],
+             str(self.options.threads), "--weights", self.options.weights, *map(str, arguments)],
             capture_output=True, text=True, check=False, timeout=LONGEST_S)
         if done.returncode:
             raise SystemExit(f"limner-cli {command}: {done.stderr.strip()}")
@@ -191,6 +192,7 @@ def main():
     parser.add_argument("--out", help="JSON file for the table and all that was wrong")
     parser.add_argument("--limit", type=int, default=0, help="trials of each list (0: all)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--weights", default="auto", help="as limner-cli takes it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as passing:
         folder = pathlib.Path(options.keep or passing)
