@@ -49,7 +49,7 @@ JK_TILE void group_dots(__m512i dots[MAX_ROWS][BLOCK_VECS], const uint8_t *w, co
     dots[r][0] = _mm512_set1_epi32(scales[r].offset);
     dots[r][1] = dots[r][0];
   }
-  for (int i = 0; i < JK_QUADS; i++) {
+  JK_ROLLED(i, JK_QUADS) {
     const quad weight = load_quad(w, i, levels, format);
     fetch_ahead(w + (format == JK_FORMAT_Q8 ? 128 : 64) * i, deep);
     if (format == JK_FORMAT_Q8)

@@ -172,7 +172,7 @@ JK_TILE void integer_column(const packed_tile *tile, int group, int column, cons
   JK_UNROLLED(r, n_rows) {
     dots[r][0] = dots[r][1] = vi_zero();
   }
-  for (int i = 0; i < JK_QUADS; i++) {
+  JK_ROLLED(i, JK_QUADS) {
     const signed_bytes low = load_quad(w, i, column * VECS, format);
     const signed_bytes high = load_quad(w, i, column * VECS + 1, format);
     if (column == 0) {

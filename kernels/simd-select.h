@@ -15,6 +15,9 @@
 // Tiles are written for any size and become straight code by constant arguments.
 #define JK_TILE static inline __attribute__((always_inline))
 #define JK_UNROLLED(i, n) _Pragma("GCC unroll 16") for (int i = 0; i < (n); i++)
+// Loops that fetch ahead of themselves stay loops: written out, compilers move all of a turn's
+// fetches to its beginning, more than can be on their way at once.
+#define JK_ROLLED(i, n) _Pragma("GCC unroll 1") for (int i = 0; i < (n); i++)
 
 // The first n <= LANES values.
 static inline vf vf_load_upto(const float *p, int n) {
