@@ -73,7 +73,7 @@ typedef enum JanusWeights {
   JANUS_WEIGHTS_BF16, // layers in bf16. In this format and the next two keys and values are bf16,
                       // and pictures are encoded and decoded by bf16 weights
   JANUS_WEIGHTS_Q8,   // layers of the language model in 8 bits
-  JANUS_WEIGHTS_Q4,   // in 4 bits, but for those around picture tokens: 8
+  JANUS_WEIGHTS_Q4,   // in 4 bits, but for attention and what is around picture tokens: 8
   JANUS_WEIGHTS_FP8,
 } JanusWeights;
 

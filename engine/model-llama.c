@@ -8,14 +8,18 @@
 
 #define LAYER "language_model.model.layers.%d."
 
+// Rounded to 4 bits, a weight of attention costs two to six times the squared error of logits that
+// one of the feed-forward part costs, where two thirds of the weights are: attention is sensitive.
 static void build_layer(ModelBuilder *b, JanusLayer *layer, int i) {
   const JanusConfig *c = &b->model->config;
   const int n_q = c->n_heads * c->head_dim, n_kv = c->n_kv_heads * c->head_dim;
+  b->role = PART_SENSITIVE;
   layer->attention_norm = part_floats(b, c->dim, LAYER "input_layernorm.weight", i);
   part_linear(b, &layer->q, PART_PLAIN, n_q, c->dim, LAYER "self_attn.q_proj.", i);
   part_linear(b, &layer->k, PART_PLAIN, n_kv, c->dim, LAYER "self_attn.k_proj.", i);
   part_linear(b, &layer->v, PART_PLAIN, n_kv, c->dim, LAYER "self_attn.v_proj.", i);
   part_linear(b, &layer->o, PART_PLAIN, c->dim, n_q, LAYER "self_attn.o_proj.", i);
+  b->role = PART_LAYER;
   layer->ffn_norm = part_floats(b, c->dim, LAYER "post_attention_layernorm.weight", i);
   part_linear(b, &layer->gate, PART_PLAIN, c->hidden_dim, c->dim, LAYER "mlp.gate_proj.", i);
   part_linear(b, &layer->up, PART_PLAIN, c->hidden_dim, c->dim, LAYER "mlp.up_proj.", i);
@@ -65,7 +69,6 @@ void model_build_llama(ModelBuilder *b) {
   JanusModel *model = b->model;
   const JanusConfig *c = &model->config;
   b->group = MODEL_LANGUAGE;
-  b->role = PART_LAYER;
   model->text_embedding =
       part_table(b, c->vocab, c->dim, "language_model.model.embed_tokens.weight");
   model->layers = part_memory(b, (size_t)c->n_layers * sizeof *model->layers);

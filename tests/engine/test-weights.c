@@ -139,8 +139,9 @@ static void test_choice(void) {
            janus_weights_text(formats[i]), (double)text.total_bytes / 1e9,
            (double)text.weights_bytes / 1e9, (double)edit.total_bytes / 1e9);
   }
-  // The aims for painting: 14.5, 8 and 5 GB.
-  const double most[] = {INFINITY, 14.5e9, 8e9, 5e9};
+  // The aims for painting, 14.5 and 8 GB; 4 bits alone would need 4.4 GB and err too much, so that
+  // attention has 8.
+  const double most[] = {INFINITY, 14.5e9, 8e9, 5.5e9};
   for (int i = 0; i < N_FORMATS; i++) {
     const double n_bytes =
         (double)janus_estimate_memory_in(model, formats[i], 1, 40, false).total_bytes;
@@ -222,8 +223,8 @@ int main(int argc, char **argv) {
   for (int i = 0; i < N_FORMATS; i++)
     test_invariance(formats[i], tiny, &image);
   free((void *)image.rgb);
-  // Seen: 0.021, 0.028, 0.716 and 0.006, 0.030, 0.210.
-  const double demo_bounds[] = {0, 0.04, 0.05, 1}, large_bounds[] = {0, 0.012, 0.05, 0.3};
+  // Seen: 0.021, 0.039, 0.079 and 0.006, 0.030, 0.136.
+  const double demo_bounds[] = {0, 0.04, 0.05, 0.2}, large_bounds[] = {0, 0.012, 0.05, 0.2};
   test_quality("demo", (JanusModelOptions){.folder = demo, .device = "cpu", .n_threads = 2},
                demo_bounds);
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
