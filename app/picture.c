@@ -5,6 +5,7 @@
 #include "app/export.h"
 #include "app/picture-load.h"
 #include "app/png-text.h"
+#include "app/recipe.h"
 
 #include <gdk-pixbuf/gdk-pixbuf.h>
 
@@ -35,7 +36,7 @@ LimnerPicture *limner_picture_new_with_texts(GBytes *rgb, int width_px, int heig
   LimnerPicture *picture = limner_picture_new(rgb, width_px, height_px);
   if (picture) {
     picture->parameters = g_strdup(parameters);
-    picture->recipe = g_strdup(recipe);
+    picture->recipe = recipe ? limner_recipe_dup_plain(recipe) : NULL;
   }
   return picture;
 }

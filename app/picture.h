@@ -16,7 +16,8 @@ GType limner_picture_get_type(void);
 // Takes a reference on `rgb`, which holds width_px * height_px * 3 bytes.
 LimnerPicture *limner_picture_new(GBytes *rgb, int width_px, int height_px);
 // The same with the texts for its file (see app/recipe.h), which are copied; NULL = none. The final
-// picture of every sample is made so.
+// picture of every sample is made so. What the recipe of a chain's file tells of other pictures is
+// left out: whoever saves, copies or drags a picture gives that one alone away.
 LimnerPicture *limner_picture_new_with_texts(GBytes *rgb, int width_px, int height_px,
                                              const char *parameters, const char *recipe);
 LimnerPicture *limner_picture_ref(LimnerPicture *picture);

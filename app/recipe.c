@@ -180,6 +180,17 @@ char *limner_recipe_dup_json(const LimnerRecipe *recipe) {
   return g_string_free(json, FALSE);
 }
 
+char *limner_recipe_dup_plain(const char *json) {
+  json_t *object = json_loads(json, 0, NULL);
+  char *dumped = json_is_object(object) && json_object_del(object, LIMNER_RECIPE_CHAIN) == 0
+                     ? json_dumps(object, JSON_COMPACT)
+                     : NULL;
+  char *plain = g_strdup(dumped ? dumped : json);
+  free(dumped);
+  json_decref(object);
+  return plain;
+}
+
 // --- files ---------------------------------------------------------------------------------------
 
 gboolean limner_recipe_find_chunks(GBytes *file, const char *name, char **json, char **parameters,

@@ -44,6 +44,12 @@ char *limner_recipe_dup_json(const LimnerRecipe *recipe);
 // out of range. Members that are not known are passed over.
 LimnerRecipe *limner_recipe_parse(const char *json, GError **error);
 
+// The JSON's member that tells of the pictures it was made of, in files of chains alone (see
+// app/chain.h): [{"sha256": of the file, "recipe": {}}, ...], the first one first.
+#define LIMNER_RECIPE_CHAIN "chain"
+// The JSON without that; a copy where it has none. Owned.
+char *limner_recipe_dup_plain(const char *json);
+
 // Finds a PNG file's `limner` and `parameters` texts (owned; NULL where absent). FALSE, with one
 // sentence that begins with `name`, when the file is no PNG.
 gboolean limner_recipe_find_chunks(GBytes *file, const char *name, char **json, char **parameters,

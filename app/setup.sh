@@ -11,7 +11,7 @@ die() { say "$*"; exit 1; }
 build_packages=(
   gcc libc6-dev meson ninja-build pkg-config gettext
   libgtk-4-dev libadwaita-1-dev libpcre2-dev libjansson-dev liblcms2-dev libgdk-pixbuf-2.0-dev
-  libglib2.0-dev libsqlite3-dev webp-pixbuf-loader libavif-gdk-pixbuf
+  libglib2.0-dev libsqlite3-dev libwebp-dev libpango1.0-dev webp-pixbuf-loader libavif-gdk-pixbuf
   adwaita-icon-theme librsvg2-common fonts-cantarell gsettings-desktop-schemas desktop-file-utils
   util-linux
 )

@@ -14,7 +14,9 @@ int cli_encode(int argc, char **argv);
 int cli_decode(int argc, char **argv);
 int cli_info(int argc, char **argv);
 int cli_suggest(int argc, char **argv);
+int cli_export(int argc, char **argv);
 int cli_replay(int argc, char **argv);
+int cli_restore(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 // info's other half: what a saved picture carries.

@@ -22,6 +22,8 @@ static const Subcommand subcommands[] = {
     {"trace", cli_trace, "the model's inner states for given tokens"},
     {"info", cli_info, "a model, the devices and the memory needed; or what a picture carries"},
     {"replay", cli_replay, "make a saved picture again, and say whether it is the same"},
+    {"export", cli_export, "a picture, or the chain of edits it came from, for other programs"},
+    {"restore", cli_restore, "bring the chain that a picture carries back into the library"},
     {"bench", cli_bench, "the speed of this machine beside what it could be"},
 };
 

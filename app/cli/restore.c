@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// limner-cli restore FILE.png: the chain that a picture carries, painted again into the library.
+#include "app/chain.h"
+#include "app/cli/common.h"
+#include "app/cli/library.h"
+
+typedef struct Options {
+  CliCommon common;
+  const char *file, *library;
+} Options;
+
+static int parse(Options *o, int argc, char **argv) {
+  const CliOption options[] = {CLI_LIBRARY(&o->library)};
+  const CliCommand command = {
+      .name = "restore",
+      .usage = "FILE.png [--library DIR]",
+      .about = "Paints the chain of edits that a picture carries again, into the library.",
+      .options = options,
+      .n_options = G_N_ELEMENTS(options),
+      .common = &o->common,
+      .max_texts = 1,
+      .texts = &o->file,
+      .texts_name = "FILE.png",
+  };
+  const int status = cli_parse(&command, argc, argv);
+  if (status == CLI_GO_ON && !o->file)
+    return cli_fail(CLI_USAGE, "restore: expected a FILE.png, found none");
+  return status;
+}
+
+static void say_nothing(const char *domain, GLogLevelFlags level, const char *message,
+                        gpointer data) {}
+
+static LimnerInput *load(const char *path, GError **error) {
+  // Loaders of GdkPixbuf warn of broken files, about which the error says what is to be said.
+  const GLogFunc before = g_log_set_default_handler(say_nothing, NULL);
+  LimnerInput *file = limner_input_load(path, error);
+  g_log_set_default_handler(before, NULL);
+  return file;
+}
+
+static int restore(const Options *o, LimnerInput *file, JanusModel *model) {
+  LimnerLibrary *library = cli_library_open(o->library);
+  if (!library)
+    return CLI_FAILED;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(LimnerEntry) entry = limner_chain_restore(library, file, model, &error);
+  g_autofree char *path = entry ? limner_library_dup_path(library, entry) : NULL;
+  const int status = entry ? CLI_DONE : cli_fail_error(error);
+  if (path)
+    cli_print_file(&o->common, path);
+  cli_library_close(library);
+  return status;
+}
+
+int cli_restore(int argc, char **argv) {
+  Options o = {.common = CLI_COMMON_DEFAULT};
+  const int parsed = parse(&o, argc, argv);
+  if (parsed != CLI_GO_ON)
+    return parsed;
+  cli_exit_on_interrupt();
+  g_autoptr(GError) error = NULL;
+  g_autoptr(LimnerInput) file = load(o.file, &error);
+  if (!file)
+    return cli_fail_error(error);
+  const guint n_steps = limner_chain_count(limner_input_get_recipe(file));
+  if (n_steps == 0)
+    return cli_fail(CLI_FAILED, "%s: expected a picture that carries a chain, found none", o.file);
+  JanusModel *model = cli_open_model(&o.common, NULL);
+  if (!model)
+    return CLI_FAILED;
+  const int status = restore(&o, file, model);
+  janus_model_free(model);
+  return status;
+}
