@@ -19,6 +19,7 @@ int cli_edit_check(const CliEdit *edit, const char *prompt) {
   const char *lonely = edit->image               ? NULL
                        : !isnan(edit->image_cfg) ? "--image-cfg"
                        : edit->fit               ? "--fit"
+                       : edit->own_tokens        ? "--own-tokens"
                                                  : NULL;
   if (lonely)
     return cli_fail(CLI_USAGE, "%s: expected --image beside it, found none", lonely);

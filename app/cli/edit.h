@@ -10,6 +10,7 @@ typedef struct CliEdit {
   const char *image;
   const char *fit;  // NULL = pad
   double image_cfg; // NAN: the model's default
+  gboolean own_tokens;
 } CliEdit;
 
 #define CLI_EDIT_DEFAULT                                                                           \
@@ -31,6 +32,13 @@ typedef struct CliEdit {
     "--fit", CLI_CHOICE, &(edit)->fit,                                                             \
         .argument = "pad|crop", .choices = "pad|crop",                                             \
         .help = "make the picture square with bars, or take its middle (pad)"                      \
+  }
+
+#define CLI_EDIT_OWN_TOKENS(edit)                                                                  \
+  {                                                                                                \
+    "--own-tokens", CLI_FLAG, &(edit)->own_tokens,                                                 \
+        .help = "take the tokens that --image carries where this model painted it, instead of "    \
+                "encoding its pixels"                                                              \
   }
 
 // CLI_GO_ON, or CLI_USAGE after one line on stderr: an option about a picture that is not there, or

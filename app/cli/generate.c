@@ -45,6 +45,7 @@ static int parse(Options *o, int argc, char **argv) {
       CLI_EDIT_IMAGE(&o->edit),
       CLI_EDIT_IMAGE_CFG(&o->edit),
       CLI_EDIT_FIT(&o->edit),
+      CLI_EDIT_OWN_TOKENS(&o->edit),
   };
   const CliCommand command = {
       .name = "generate",
@@ -75,6 +76,7 @@ static LimnerRequest request_from(const Options *o, LimnerInput *input,
       .prompt = (char *)o->prompt,
       .input = input,
       .fit = cli_edit_get_fit(&o->edit),
+      .uses_input_tokens = o->edit.own_tokens,
       .n_samples = (int)o->n_samples,
       .seed = o->seed,
       .cfg = isnan(o->cfg) ? defaults->cfg : o->cfg,
