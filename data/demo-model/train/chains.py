@@ -41,6 +41,9 @@ class Painter(examine.Painter):
             self.run("generate", "--prompt", prompt, "--seed", examine.SEED, "--image", image,
                      "--out", unfinished, *self.flags)
             unfinished.rename(path)
+        source = json.loads(self.run("info", path, "--json"))["input"]
+        if ("codes" in source) != bool(self.flags):
+            raise SystemExit(f"{path}: not handed on in the way that is measured")
         return path
 
 
@@ -82,8 +85,8 @@ def run_chain(painter, table, way, index, trial, start):
 
 def measure(options, folder):
     """The table, and the mean drift of the first pictures."""
-    table, drifts = examine.Table(), []
-    painters = {}
+    table, drifts, painters = examine.Table(), [], {}
+    table.rows.clear()  # of the exam
     for way in WAYS:
         below = folder / way.replace(" ", "-")
         below.mkdir(parents=True, exist_ok=True)
