@@ -106,11 +106,13 @@ static void take_pixels(Told *told, LimnerInput *file) {
     told->rgb = g_bytes_ref(limner_picture_get_bytes(picture));
 }
 
-static gboolean paint_all(GPtrArray *steps, LimnerInput *file, JanusModel *model, GError **error) {
+static gboolean paint_all(GPtrArray *steps, LimnerInput *file, JanusModel *model,
+                          GCancellable *cancellable, GError **error) {
   take_pixels(steps->pdata[steps->len - 1], file);
   for (guint i = 0; i < steps->len; i++) {
     Told *told = steps->pdata[i];
-    if (!check_model(told, janus_model_get_info(model), file, error) ||
+    if (g_cancellable_set_error_if_cancelled(cancellable, error) ||
+        !check_model(told, janus_model_get_info(model), file, error) ||
         (!told->rgb && !paint(told, model, error)))
       return FALSE;
   }
@@ -139,9 +141,9 @@ static LimnerEntry *keep_all(GPtrArray *steps, LimnerLibrary *library, GError **
 }
 
 LimnerEntry *limner_chain_restore(LimnerLibrary *library, LimnerInput *file, JanusModel *model,
-                                  GError **error) {
+                                  GCancellable *cancellable, GError **error) {
   g_autoptr(GPtrArray) steps = read_steps(file, error);
-  if (!steps || !paint_all(steps, file, model, error))
+  if (!steps || !paint_all(steps, file, model, cancellable, error))
     return NULL;
   return keep_all(steps, library, error);
 }

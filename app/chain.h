@@ -58,8 +58,9 @@ guint limner_chain_count(const char *json);
 // Paints the steps that `file`, a picture with a chain, tells of again and keeps them and itself in
 // the library, where they are what they were made of each other. With the model that painted them;
 // nothing is kept when one of them cannot be painted. The entry of the picture itself; owned. NULL
-// with a sentence in `error`. Blocks; the thread that the model is used on.
+// with a sentence in `error`. Can be cancelled between two steps. Blocks; the thread that the model
+// is used on.
 LimnerEntry *limner_chain_restore(LimnerLibrary *library, LimnerInput *file, JanusModel *model,
-                                  GError **error);
+                                  GCancellable *cancellable, GError **error);
 
 #endif

@@ -6,7 +6,7 @@
 #include "app/job-private.h"
 #include "app/model-folder.h"
 
-typedef enum { COMMAND_OPEN, COMMAND_RUN, COMMAND_QUIT } CommandKind;
+typedef enum { COMMAND_OPEN, COMMAND_RUN, COMMAND_CALL, COMMAND_QUIT } CommandKind;
 
 typedef struct Command {
   CommandKind kind;
@@ -14,7 +14,15 @@ typedef struct Command {
   char *folder;   // OPEN
   char *device;   // OPEN
   LimnerJob *job; // RUN
+  GTask *task;    // CALL
 } Command;
+
+// The data of its task.
+typedef struct Call {
+  LimnerModelCall call;
+  gpointer data;
+  GDestroyNotify free_data, free_result;
+} Call;
 
 // What the worker has to say about an opening, until the main thread takes it.
 typedef struct News {
@@ -46,9 +54,9 @@ struct _LimnerJobQueue {
   GMutex lock;
   News news;
   GPtrArray
-      *spent; // jobs the worker is done with: their last reference is dropped by the main thread
+      *spent; // jobs and tasks the worker is done with, whose last reference the main thread drops
   GSource *source;
-  gint is_over; // atomic
+  GCancellable *ending; // cancelled by shutdown
   // Owned, worker thread
   Worker worker;
 };
@@ -74,7 +82,15 @@ static void command_free(Command *command) {
   g_free(command->folder);
   g_free(command->device);
   g_clear_object(&command->job);
+  g_clear_object(&command->task);
   g_free(command);
+}
+
+static void call_free(gpointer data) {
+  Call *call = data;
+  if (call->free_data)
+    call->free_data(call->data);
+  g_free(call);
 }
 
 static void summary_free(LimnerModelSummary *summary) {
@@ -135,9 +151,9 @@ static void tell(LimnerJobQueue *self, News news) {
   g_mutex_unlock(&self->lock);
 }
 
-static void give_back(LimnerJobQueue *self, Command *command) {
+static void give_back(LimnerJobQueue *self, gpointer object) {
   g_mutex_lock(&self->lock);
-  g_ptr_array_add(self->spent, g_steal_pointer(&command->job));
+  g_ptr_array_add(self->spent, object);
   schedule(self);
   g_mutex_unlock(&self->lock);
 }
@@ -145,7 +161,7 @@ static void give_back(LimnerJobQueue *self, Command *command) {
 // Packing a large model's weights ends when the program does.
 static bool on_preparing(size_t n_done, size_t n_total, void *user_data) {
   LimnerJobQueue *self = user_data;
-  return !g_atomic_int_get(&self->is_over);
+  return !g_cancellable_is_cancelled(self->ending);
 }
 
 // Where two models do not fit into memory, the one in use goes first.
@@ -210,7 +226,27 @@ static void work_run(LimnerJobQueue *self, Command *command) {
         g_error_new_literal(G_IO_ERROR, G_IO_ERROR_NOT_INITIALIZED, "no model is open");
     limner_job_report_over(job, worker->error ? worker->error : none);
   }
-  give_back(self, command);
+  give_back(self, g_steal_pointer(&command->job));
+}
+
+static void work_call(LimnerJobQueue *self, Command *command) {
+  const Call *call = g_task_get_task_data(command->task);
+  const Worker *worker = &self->worker;
+  GError *error = NULL;
+  gpointer result = NULL;
+  if (g_cancellable_set_error_if_cancelled(self->ending, &error))
+    result = NULL;
+  else if (worker->model)
+    result = call->call(worker->model, call->data, self->ending, &error);
+  else if (worker->error)
+    error = g_error_copy(worker->error);
+  else
+    g_set_error_literal(&error, G_IO_ERROR, G_IO_ERROR_NOT_INITIALIZED, "no model is open");
+  if (error)
+    g_task_return_error(command->task, error);
+  else
+    g_task_return_pointer(command->task, result, call->free_result);
+  give_back(self, g_steal_pointer(&command->task));
 }
 
 static gpointer work(gpointer data) {
@@ -222,6 +258,8 @@ static gpointer work(gpointer data) {
       work_open(self, command);
     else if (command->kind == COMMAND_RUN)
       work_run(self, command);
+    else if (command->kind == COMMAND_CALL)
+      work_call(self, command);
     is_open = command->kind != COMMAND_QUIT;
     command_free(command);
   }
@@ -322,6 +360,24 @@ void limner_job_queue_add(LimnerJobQueue *self, LimnerJob *job) {
                        .job = g_object_ref(job)});
 }
 
+void limner_job_queue_call_async(LimnerJobQueue *self, LimnerModelCall call, gpointer data,
+                                 GDestroyNotify free_data, GDestroyNotify free_result,
+                                 GAsyncReadyCallback callback, gpointer user_data) {
+  const Call kept = {call, data, free_data, free_result};
+  GTask *task = g_task_new(NULL, NULL, callback, user_data);
+  g_task_set_task_data(task, g_memdup2(&kept, sizeof kept), call_free);
+  if (self->thread) {
+    push(self, (Command){.kind = COMMAND_CALL, .task = task});
+    return;
+  }
+  g_task_return_new_error(task, G_IO_ERROR, G_IO_ERROR_CANCELLED, "stopped");
+  g_object_unref(task);
+}
+
+gpointer limner_job_queue_call_finish(GAsyncResult *result, GError **error) {
+  return g_task_propagate_pointer(G_TASK(result), error);
+}
+
 void limner_job_queue_cancel_all(LimnerJobQueue *self) {
   for (guint i = 0; i < limner_job_queue_get_n_active(self); i++) {
     g_autoptr(LimnerJob) job = g_list_model_get_item(G_LIST_MODEL(self->jobs), i);
@@ -342,7 +398,7 @@ void limner_job_queue_shutdown(LimnerJobQueue *self) {
   if (!self->thread)
     return;
   limner_job_queue_cancel_all(self);
-  g_atomic_int_set(&self->is_over, TRUE);
+  g_cancellable_cancel(self->ending);
   push(self, (Command){.kind = COMMAND_QUIT});
   g_thread_join(g_steal_pointer(&self->thread));
   if (self->source) {
@@ -434,6 +490,7 @@ static void limner_job_queue_finalize(GObject *object) {
   g_clear_pointer(&self->model, summary_free);
   g_clear_error(&self->model_error);
   g_ptr_array_unref(self->spent);
+  g_clear_object(&self->ending);
   g_mutex_clear(&self->lock);
   G_OBJECT_CLASS(limner_job_queue_parent_class)->finalize(object);
 }
@@ -457,6 +514,7 @@ static void limner_job_queue_init(LimnerJobQueue *self) {
   self->commands = g_async_queue_new_full((GDestroyNotify)command_free);
   self->context = g_main_context_ref_thread_default();
   self->spent = g_ptr_array_new_with_free_func(g_object_unref);
+  self->ending = g_cancellable_new();
   self->thread = g_thread_new("limner-worker", work, self);
 }
 

@@ -50,6 +50,17 @@ void limner_job_queue_cancel_all(LimnerJobQueue *self);
 guint limner_job_queue_get_n_active(LimnerJobQueue *self);
 // The running job, or NULL; borrowed.
 LimnerJob *limner_job_queue_get_running(LimnerJobQueue *self);
+// What runs on the worker thread with the opened model. A result of NULL without an error is a
+// success too.
+typedef gpointer (*LimnerModelCall)(JanusModel *model, gpointer data, GCancellable *cancellable,
+                                    GError **error);
+// Behind the jobs and openings asked for before it; fails where no model is open then, and is
+// cancelled by shutdown, which waits for it. `data` is the call's alone until `free_data` (NULL is
+// allowed), which may run on either thread; `free_result` for a result nobody takes.
+void limner_job_queue_call_async(LimnerJobQueue *self, LimnerModelCall call, gpointer data,
+                                 GDestroyNotify free_data, GDestroyNotify free_result,
+                                 GAsyncReadyCallback callback, gpointer user_data);
+gpointer limner_job_queue_call_finish(GAsyncResult *result, GError **error);
 // Cancels everything and waits for the worker (at most one engine step). For quitting.
 void limner_job_queue_shutdown(LimnerJobQueue *self);
 

@@ -44,7 +44,7 @@ static int restore(const Options *o, LimnerInput *file, JanusModel *model) {
   if (!library)
     return CLI_FAILED;
   g_autoptr(GError) error = NULL;
-  g_autoptr(LimnerEntry) entry = limner_chain_restore(library, file, model, &error);
+  g_autoptr(LimnerEntry) entry = limner_chain_restore(library, file, model, NULL, &error);
   g_autofree char *path = entry ? limner_library_dup_path(library, entry) : NULL;
   const int status = entry ? CLI_DONE : cli_fail_error(error);
   if (path)

@@ -310,7 +310,7 @@ static void assert_restored(Studio *studio, const char *path, gboolean is_same) 
   LimnerLibrary *library = open_library(&place);
   g_autoptr(GError) error = NULL;
   g_autoptr(LimnerInput) file = limner_input_load(path, &error);
-  g_autoptr(LimnerEntry) entry = limner_chain_restore(library, file, studio->model, &error);
+  g_autoptr(LimnerEntry) entry = limner_chain_restore(library, file, studio->model, NULL, &error);
   g_assert_no_error(error);
   g_autoptr(GPtrArray) before = limner_library_ancestors(library, entry, &error);
   g_assert_cmpuint(before->len, ==, N_STEPS - 1);
@@ -423,7 +423,7 @@ static void assert_refused(Studio *studio, const char *path, const char *json, c
   LimnerLibrary *library = open_library(&place);
   g_autoptr(LimnerInput) file = limner_input_load(strange, NULL);
   g_autoptr(GError) error = NULL;
-  g_assert_null(limner_chain_restore(library, file, studio->model, &error));
+  g_assert_null(limner_chain_restore(library, file, studio->model, NULL, &error));
   g_test_message("%s", error->message);
   g_assert_nonnull(strstr(error->message, word));
   g_assert_null(strchr(error->message, '\n'));

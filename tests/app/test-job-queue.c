@@ -203,6 +203,72 @@ static void test_shutdown_while_running(void) {
   g_assert_finalize_object(late);
 }
 
+// --- calls ---------------------------------------------------------------------------------------
+
+typedef struct Answer {
+  GThread *thread; // that the call ran on
+  int *size_px;
+  GError *error;
+  gboolean is_there;
+} Answer;
+
+static gpointer ask_size(JanusModel *model, gpointer data, GCancellable *cancellable,
+                         GError **error) {
+  ((Answer *)data)->thread = g_thread_self();
+  return g_memdup2(&janus_model_get_info(model)->image_size_px, sizeof(int));
+}
+
+static void on_answer(GObject *source, GAsyncResult *result, gpointer data) {
+  Answer *answer = data;
+  answer->size_px = limner_job_queue_call_finish(result, &answer->error);
+  answer->is_there = TRUE;
+}
+
+static gboolean is_answered(gpointer answer) {
+  return ((Answer *)answer)->is_there;
+}
+
+static void answer_clear(Answer *answer) {
+  g_free(answer->size_px);
+  g_clear_error(&answer->error);
+  *answer = (Answer){0};
+}
+
+static void test_calls(void) {
+  LimnerJobQueue *queue = limner_job_queue_new();
+  Answer answer = {0};
+  limner_job_queue_call_async(queue, ask_size, &answer, NULL, g_free, on_answer, &answer);
+  wait_until(is_answered, &answer);
+  g_assert_error(answer.error, G_IO_ERROR, G_IO_ERROR_NOT_INITIALIZED);
+  answer_clear(&answer);
+  // Behind the opening and the job asked for before it.
+  limner_job_queue_set_model(queue, TINY_FOLDER, "cpu");
+  LimnerJob *job = add_job(queue, 1);
+  limner_job_queue_call_async(queue, ask_size, &answer, NULL, g_free, on_answer, &answer);
+  wait_until(is_answered, &answer);
+  g_assert_no_error(answer.error);
+  g_assert_cmpint(*answer.size_px, ==, TINY_SIZE_PX);
+  g_assert_true(answer.thread != g_thread_self());
+  wait_for_job(job);
+  answer_clear(&answer);
+  // One that has not begun is cancelled, and its data freed.
+  LimnerJob *running = add_job(queue, MANY_SAMPLES);
+  wait_until(is_running, queue);
+  limner_job_queue_call_async(queue, ask_size, g_new0(Answer, 1), g_free, g_free, on_answer,
+                              &answer);
+  limner_job_queue_shutdown(queue);
+  wait_until(is_answered, &answer);
+  g_assert_error(answer.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  answer_clear(&answer);
+  limner_job_queue_call_async(queue, ask_size, &answer, NULL, g_free, on_answer, &answer);
+  wait_until(is_answered, &answer);
+  g_assert_error(answer.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  answer_clear(&answer);
+  g_assert_finalize_object(queue);
+  g_assert_finalize_object(job);
+  g_assert_finalize_object(running);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/queue/model", test_model);
@@ -213,5 +279,6 @@ int main(int argc, char **argv) {
   g_test_add_func("/queue/waits-for-model", test_waits_for_model);
   g_test_add_func("/queue/broken-model", test_broken_model);
   g_test_add_func("/queue/shutdown-while-running", test_shutdown_while_running);
+  g_test_add_func("/queue/calls", test_calls);
   return g_test_run();
 }
