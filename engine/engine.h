@@ -199,6 +199,20 @@ typedef struct JanusImage {
 bool janus_image_fit(const JanusImage *image, int size_px, int min_size_px,
                      const uint8_t background[3], uint8_t *rgb, JanusError *error);
 
+// Where the whole picture lies around or in that square, in pixels of the square: its size, and its
+// corner, which PAD puts inside (x_px or y_px > 0) and CROP outside (< 0).
+typedef struct JanusPlace {
+  int64_t width_px, height_px, x_px, y_px;
+} JanusPlace;
+bool janus_image_place(int width_px, int height_px, JanusFit fit, int size_px, int min_size_px,
+                       JanusPlace *place, JanusError *error);
+
+// Resizes a picture into rgb [height_px][width_px][3] as Pillow's 8-bit LANCZOS does, bit for bit;
+// its fit is not looked at. Pure function, any thread. Fails for sizes below 1, and for want of
+// memory.
+bool janus_image_resize(const JanusImage *image, int width_px, int height_px, uint8_t *rgb,
+                        JanusError *error);
+
 // Picture tokens [n_image_tokens] of a picture by the VQ encoder, row-major. Waits for the device.
 bool janus_model_encode(JanusModel *model, const JanusImage *image, int32_t *tokens,
                         JanusError *error);

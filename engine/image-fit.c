@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A picture of any size to the square that the model sees: Pillow's bicubic resampling of 8-bit
-// pictures, bit for bit, and how the result lies in the square.
+// A picture of any size to the square that the model sees, and pictures to other sizes: Pillow's
+// resampling of 8-bit pictures, bit for bit, and how the result lies in the square.
 #include "engine/image-fit.h"
 
 #include "engine/error.h"
@@ -28,6 +28,12 @@ typedef struct Taps {
   int in_begin, in_end; // input pixels of them all
 } Taps;
 
+// How far from its centre a filter reaches, and its weight there.
+typedef struct Filter {
+  double support;
+  double (*weight)(double);
+} Filter;
+
 // --- weights ------------------------------------------------------------------------------------
 
 // Keys 1981 with a = -0.5.
@@ -39,6 +45,18 @@ static double cubic(double x) {
   return x < 2.0 ? (((x - 5.0) * x + 8.0) * x - 4.0) * a : 0.0;
 }
 
+static double sinc(double x) {
+  const double pi = 3.14159265358979323846;
+  return x == 0 ? 1 : sin(x * pi) / (x * pi);
+}
+
+// Lanczos 1979 with three lobes.
+static double lanczos(double x) {
+  return x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0;
+}
+
+static const Filter cubic_filter = {2, cubic}, lanczos_filter = {3, lanczos};
+
 static int32_t fixed_point(double weight) {
   const double scaled = weight * (1 << WEIGHT_BITS);
   return (int32_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
@@ -46,16 +64,16 @@ static int32_t fixed_point(double weight) {
 
 // Output pixel i of those wanted: weights in f64, normalised, then rounded. A direction that does
 // not change its size has the weights 1 and 0. `exact` is scratch of max_taps values.
-static void make_taps(Taps *taps, const Axis *axis, int i, double *exact) {
+static void make_taps(Taps *taps, const Filter *filter, const Axis *axis, int i, double *exact) {
   const double scale = (double)axis->n_in / (double)axis->n_out;
-  const double stretch = scale < 1.0 ? 1.0 : scale, support = 2.0 * stretch;
+  const double stretch = scale < 1.0 ? 1.0 : scale, support = filter->support * stretch;
   const double centre = ((double)(axis->first + i) + 0.5) * scale;
   const double low = centre - support + 0.5, high = centre + support + 0.5;
   const int begin = low < 0 ? 0 : (int)low;
   const int end = high > axis->n_in ? axis->n_in : (int)high;
   double sum = 0;
   for (int j = begin; j < end; j++) {
-    exact[j - begin] = cubic((j - centre + 0.5) * (1.0 / stretch));
+    exact[j - begin] = filter->weight((j - centre + 0.5) * (1.0 / stretch));
     sum += exact[j - begin];
   }
   for (int j = 0; j < end - begin; j++)
@@ -72,9 +90,10 @@ static void taps_clear(Taps *taps) {
   *taps = (Taps){0};
 }
 
-static bool taps_init(Taps *taps, const Axis *axis) {
+static bool taps_init(Taps *taps, const Filter *filter, const Axis *axis) {
   const double scale = (double)axis->n_in / (double)axis->n_out;
-  const size_t n = (size_t)axis->n, max_taps = 2 * (size_t)ceil(scale < 1 ? 2 : 2 * scale) + 1;
+  const double reach = filter->support * (scale < 1 ? 1 : scale);
+  const size_t n = (size_t)axis->n, max_taps = 2 * (size_t)ceil(reach) + 1;
   double *exact = calloc(max_taps, sizeof *exact);
   *taps = (Taps){.begin = calloc(n, sizeof(int)),
                  .n_taps = calloc(n, sizeof(int)),
@@ -82,7 +101,7 @@ static bool taps_init(Taps *taps, const Axis *axis) {
                  .max_taps = (int)max_taps};
   const bool ok = exact && taps->begin && taps->n_taps && taps->weights;
   for (int i = 0; ok && i < axis->n; i++)
-    make_taps(taps, axis, i, exact);
+    make_taps(taps, filter, axis, i, exact);
   free(exact);
   if (!ok) {
     taps_clear(taps);
@@ -125,8 +144,8 @@ static void resize_columns(uint8_t *out, size_t out_stride, const uint8_t *in, s
 }
 
 // Rows first, then columns, as every Pillow before 13 does it.
-static bool resize(const JanusImage *image, const Axis *x, const Axis *y, const Taps *x_taps,
-                   const Taps *y_taps, uint8_t *out, size_t out_stride) {
+static bool resize_twice(const JanusImage *image, const Axis *x, const Axis *y, const Taps *x_taps,
+                         const Taps *y_taps, uint8_t *out, size_t out_stride) {
   const size_t in_stride = (size_t)image->width_px * CHANNELS;
   const uint8_t *in =
       image->rgb + (size_t)y_taps->in_begin * in_stride + (size_t)x_taps->in_begin * CHANNELS;
@@ -139,6 +158,18 @@ static bool resize(const JanusImage *image, const Axis *x, const Axis *y, const 
   resize_columns(out, out_stride, between, stride, y->n, stride, y_taps);
   free(between);
   return true;
+}
+
+static bool resize(const JanusImage *image, const Filter *filter, const Axis *x, const Axis *y,
+                   uint8_t *out, size_t out_stride, JanusError *error) {
+  Taps x_taps = {0}, y_taps = {0};
+  const bool ok = taps_init(&x_taps, filter, x) && taps_init(&y_taps, filter, y) &&
+                  resize_twice(image, x, y, &x_taps, &y_taps, out, out_stride);
+  taps_clear(&x_taps);
+  taps_clear(&y_taps);
+  return ok ||
+         janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory to resize a picture of %d x %d",
+                    image->width_px, image->height_px);
 }
 
 // --- the square ---------------------------------------------------------------------------------
@@ -175,16 +206,36 @@ bool janus_image_fit(const JanusImage *image, int size_px, int min_size_px,
   const Axis x = plan_axis(image->fit, width, height, size_px, min_size_px);
   const Axis y = plan_axis(image->fit, height, width, size_px, min_size_px);
   const size_t stride = (size_t)size_px * CHANNELS;
-  Taps x_taps = {0}, y_taps = {0};
   for (size_t i = 0; i < stride * (size_t)size_px; i++)
     rgb[i] = background[i % CHANNELS];
   uint8_t *out = rgb + (size_t)y.at * stride + (size_t)x.at * CHANNELS;
-  const bool ok = taps_init(&x_taps, &x) && taps_init(&y_taps, &y) &&
-                  resize(image, &x, &y, &x_taps, &y_taps, out, stride);
-  taps_clear(&x_taps);
-  taps_clear(&y_taps);
-  return ok || janus_fail(error, JANUS_ERROR_MEMORY,
-                          "not enough memory to resize a picture of %d x %d", width, height);
+  return resize(image, &cubic_filter, &x, &y, out, stride, error);
+}
+
+bool janus_image_place(int width_px, int height_px, JanusFit fit, int size_px, int min_size_px,
+                       JanusPlace *place, JanusError *error) {
+  const JanusImage image = {NULL, width_px, height_px, fit};
+  if (!check(&image, size_px, min_size_px, error))
+    return false;
+  const Axis x = plan_axis(fit, width_px, height_px, size_px, min_size_px);
+  const Axis y = plan_axis(fit, height_px, width_px, size_px, min_size_px);
+  *place = (JanusPlace){x.n_out, y.n_out, (int64_t)x.at - x.first, (int64_t)y.at - y.first};
+  return true;
+}
+
+// --- other sizes --------------------------------------------------------------------------------
+
+bool janus_image_resize(const JanusImage *image, int width_px, int height_px, uint8_t *rgb,
+                        JanusError *error) {
+  if (!check(image, 1, 1, error))
+    return false;
+  if (width_px < 1 || height_px < 1)
+    return janus_fail(error, JANUS_ERROR_REQUEST,
+                      "a picture can be resized to 1 x 1 pixels and more, not to %d x %d", width_px,
+                      height_px);
+  const Axis x = {image->width_px, width_px, 0, width_px, 0};
+  const Axis y = {image->height_px, height_px, 0, height_px, 0};
+  return resize(image, &lanczos_filter, &x, &y, rgb, (size_t)width_px * CHANNELS, error);
 }
 
 void image_normalize(const JanusConfig *config, const uint8_t *rgb, float *pixels) {
