@@ -84,10 +84,18 @@ static GBytes *encode_bare_png(LimnerPicture *picture, GError **error) {
 
 GBytes *limner_picture_encode(LimnerPicture *picture, const LimnerExportOptions *options,
                               GError **error) {
+  g_autoptr(LimnerPicture) shaped = options->shape
+                                        ? limner_picture_reshape(picture, options->shape, error)
+                                        : limner_picture_ref(picture);
+  g_autoptr(LimnerPicture) final = !shaped               ? NULL
+                                   : options->is_doubled ? limner_picture_double(shaped, error)
+                                                         : limner_picture_ref(shaped);
+  if (!final)
+    return NULL;
   if (options->format != LIMNER_FORMAT_PNG)
-    return encode_with_quality(picture, options, error);
-  return options->without_metadata ? encode_bare_png(picture, error)
-                                   : limner_picture_dup_png(picture, error);
+    return encode_with_quality(final, options, error);
+  return options->without_metadata ? encode_bare_png(final, error)
+                                   : limner_picture_dup_png(final, error);
 }
 
 gboolean limner_picture_export(LimnerPicture *picture, const char *path,

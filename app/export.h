@@ -3,6 +3,7 @@
 #ifndef LIMNER_EXPORT_H
 #define LIMNER_EXPORT_H
 
+#include "app/input.h"
 #include "app/picture.h"
 
 typedef enum {
@@ -14,11 +15,14 @@ typedef enum {
 #define LIMNER_TYPE_FORMAT (limner_format_get_type())
 GType limner_format_get_type(void);
 
-// A plain value; all zero but the quality = the PNG that limner_picture_save_png() writes.
+// A plain value; all zero = the PNG that limner_picture_save_png() writes.
 typedef struct LimnerExportOptions {
   LimnerFormat format;
   int quality;               // 1 .. 100, of JPEG and WebP; 0 = 90
   gboolean without_metadata; // PNG: no recipe, no parameters, no XMP: pixels alone
+  gboolean is_doubled;       // twice as wide and high, as Pillow's LANCZOS does it
+  LimnerInput *shape;        // borrowed: what the picture was made of, whose shape it gets (see
+                             // limner_picture_reshape()); NULL = it stays square
 } LimnerExportOptions;
 
 // "png", "jpg", "webp": what file names end in. Static.
@@ -28,6 +32,13 @@ gboolean limner_format_from_name(const char *name, LimnerFormat *format);
 // Whether this machine can write it: WebP needs a loader of GdkPixbuf's that also saves (0.0.6 of
 // webp-pixbuf-loader and later). Any thread.
 gboolean limner_format_can_save(LimnerFormat format);
+
+// A square picture in the shape of `input`, which it was made of: without the bars, or with what
+// had been cut off around it, as its recipe says. With its texts. Owned; one sentence in `error`.
+// Blocks; any thread.
+LimnerPicture *limner_picture_reshape(LimnerPicture *picture, LimnerInput *input, GError **error);
+// The same picture twice as wide and high. Owned; blocks; any thread.
+LimnerPicture *limner_picture_double(LimnerPicture *picture, GError **error);
 
 // The file in memory. One sentence in `error`. Blocks; any thread.
 GBytes *limner_picture_encode(LimnerPicture *picture, const LimnerExportOptions *options,

@@ -205,6 +205,97 @@ static void test_names(void) {
   g_assert_true(limner_format_can_save(LIMNER_FORMAT_JPEG));
 }
 
+// --- other shapes --------------------------------------------------------------------------------
+
+// All of one level, as a picture to change.
+static LimnerInput *new_input(int width_px, int height_px, guint8 level) {
+  const gsize n = (gsize)width_px * (gsize)height_px * 3;
+  guint8 *rgb = g_malloc(n);
+  memset(rgb, level, n);
+  g_autoptr(GBytes) bytes = g_bytes_new_take(rgb, n);
+  g_autoptr(LimnerPicture) picture = limner_picture_new(bytes, width_px, height_px);
+  return limner_input_new_from_picture(picture, "photo.jpg", NULL);
+}
+
+static LimnerPicture *with_fit(LimnerPicture *picture, JanusFit fit) {
+  g_autoptr(LimnerRecipe) recipe = limner_recipe_parse(limner_picture_get_recipe(picture), NULL);
+  recipe->request.fit = fit;
+  return limner_recipe_dup_picture(recipe, limner_picture_get_bytes(picture));
+}
+
+static const guint8 *pixel(LimnerPicture *picture, int x, int y) {
+  const guint8 *rgb = g_bytes_get_data(limner_picture_get_bytes(picture), NULL);
+  return rgb + (y * limner_picture_get_width(picture) + x) * 3;
+}
+
+// Where an edit of 48 px lies in the shape of its input, whose own pixels are all 9.
+static void assert_shape(JanusFit fit, int in_width, int in_height, int width, int height, int left,
+                         int top) {
+  g_autoptr(LimnerPicture) painted = new_picture("make it blue", SHA256);
+  g_autoptr(LimnerPicture) picture = with_fit(painted, fit);
+  g_autoptr(LimnerInput) input = new_input(in_width, in_height, 9);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(LimnerPicture) shaped = limner_picture_reshape(picture, input, &error);
+  g_assert_no_error(error);
+  g_assert_cmpint(limner_picture_get_width(shaped), ==, width);
+  g_assert_cmpint(limner_picture_get_height(shaped), ==, height);
+  g_assert_cmpstr(limner_picture_get_recipe(shaped), ==, limner_picture_get_recipe(picture));
+  static const guint8 old[3] = {9, 9, 9};
+  for (int y = 0; y < height; y++)
+    for (int x = 0; x < width; x++) {
+      const int at_x = x - left, at_y = y - top;
+      const gboolean is_new = at_x >= 0 && at_x < SIZE_PX && at_y >= 0 && at_y < SIZE_PX;
+      g_assert_cmpmem(pixel(shaped, x, y), 3, is_new ? pixel(picture, at_x, at_y) : old, 3);
+    }
+}
+
+static void test_shape(void) {
+  assert_shape(JANUS_FIT_PAD, 300, 150, 48, 24, 0, -12); // without the bars above and below
+  assert_shape(JANUS_FIT_PAD, 150, 300, 24, 48, -12, 0);
+  assert_shape(JANUS_FIT_PAD, 60, 60, 48, 48, 0, 0);
+  assert_shape(JANUS_FIT_CROP, 300, 150, 96, 48, 24, 0); // with what had been cut off beside it
+  assert_shape(JANUS_FIT_CROP, 100, 150, 48, 72, 0, 12);
+}
+
+static void test_no_shape(void) {
+  g_autoptr(LimnerPicture) painted = new_picture("a red house", NULL);
+  g_autoptr(LimnerInput) input = new_input(30, 20, 9);
+  g_autoptr(GError) error = NULL;
+  g_assert_null(limner_picture_reshape(painted, input, &error));
+  g_assert_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT);
+  g_clear_error(&error);
+  g_autoptr(LimnerPicture) edited = new_picture("make it blue", SHA256);
+  g_autoptr(LimnerPicture) cropped = with_fit(edited, JANUS_FIT_CROP);
+  g_autoptr(LimnerInput) line = new_input(100000, 1, 9);
+  g_assert_null(limner_picture_reshape(cropped, line, &error));
+  g_test_message("%s", error->message);
+  g_assert_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED);
+}
+
+// Twice the size in every format, with the shape and with the texts.
+static void test_doubled(void) {
+  g_autoptr(LimnerPicture) picture = new_picture("make it blue", SHA256);
+  g_autoptr(LimnerInput) input = new_input(300, 150, 9);
+  for (int i = 0; i < 3; i++) {
+    const LimnerExportOptions options = {
+        .format = (LimnerFormat)i, .is_doubled = TRUE, .shape = input};
+    if (!limner_format_can_save(options.format))
+      continue;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GBytes) file = limner_picture_encode(picture, &options, &error);
+    g_assert_no_error(error);
+    g_autoptr(LimnerInput) read = limner_input_new_from_bytes(file, "doubled", &error);
+    g_assert_no_error(error);
+    LimnerPicture *found = limner_input_get_picture(read);
+    g_assert_cmpint(limner_picture_get_width(found), ==, 2 * SIZE_PX);
+    g_assert_cmpint(limner_picture_get_height(found), ==, SIZE_PX);
+    g_assert_cmpint(limner_input_get_recipe(read) != NULL, ==, i == LIMNER_FORMAT_PNG);
+    // The ramp goes on as it was: its middle is near the mean of the two it lies between.
+    const int expected = (pixel(picture, 20, 24)[0] * 3 + pixel(picture, 21, 24)[0]) / 4;
+    g_assert_cmpint(ABS(pixel(found, 41 - 1, 24)[0] - expected), <, 12);
+  }
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/export/source", test_source);
@@ -213,5 +304,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/export/webp", test_webp);
   g_test_add_func("/export/refused", test_refused);
   g_test_add_func("/export/names", test_names);
+  g_test_add_func("/export/shape", test_shape);
+  g_test_add_func("/export/no-shape", test_no_shape);
+  g_test_add_func("/export/doubled", test_doubled);
   return g_test_run();
 }
