@@ -32,8 +32,9 @@ struct _LimnerTree {
   // Owned
   LimnerLibrary *library;
   LimnerThumbnails *thumbnails;
-  LimnerEntry *entry; // the one it is shown for
-  GArray *nodes;      // of Node, parents first
+  LimnerEntry *entry;  // the one it is shown for
+  LimnerEntry *chosen; // the one that had the focus last; marked
+  GArray *nodes;       // of Node, parents first
   GCancellable *reading;
   // Plain
   guint focusing; // a source; 0 = none
@@ -104,6 +105,22 @@ static gboolean is_same(LimnerEntry *a, LimnerEntry *b) {
   return strcmp(limner_entry_get_facts(a)->sha256, limner_entry_get_facts(b)->sha256) == 0;
 }
 
+static void mark(LimnerTree *self, const Node *node) {
+  if (node->button && is_same(node->entry, self->chosen))
+    gtk_widget_add_css_class(node->button, "current");
+  else if (node->button)
+    gtk_widget_remove_css_class(node->button, "current");
+}
+
+static void on_focused(LimnerTree *self, GtkEventController *controller) {
+  GtkWidget *button = gtk_event_controller_get_widget(controller);
+  for (guint i = 0; i < self->nodes->len; i++)
+    if (node_at(self->nodes, i)->button == button)
+      g_set_object(&self->chosen, node_at(self->nodes, i)->entry);
+  for (guint i = 0; i < self->nodes->len; i++)
+    mark(self, node_at(self->nodes, i));
+}
+
 static GtkWidget *new_words(const char *prompt) {
   GtkWidget *label = gtk_label_new(*prompt ? prompt : _("No prompt"));
   gtk_label_set_wrap(GTK_LABEL(label), TRUE);
@@ -137,8 +154,10 @@ static void show_node(LimnerTree *self, Node *node) {
   gtk_widget_set_tooltip_text(node->button, prompt);
   gtk_widget_add_css_class(node->button, "flat");
   gtk_widget_add_css_class(node->button, "tree-node");
-  if (is_same(node->entry, self->entry))
-    gtk_widget_add_css_class(node->button, "current");
+  mark(self, node);
+  GtkEventController *focus = gtk_event_controller_focus_new();
+  g_signal_connect_object(focus, "enter", G_CALLBACK(on_focused), self, G_CONNECT_SWAPPED);
+  gtk_widget_add_controller(node->button, focus);
   gtk_accessible_update_property(GTK_ACCESSIBLE(node->button), GTK_ACCESSIBLE_PROPERTY_LABEL, name,
                                  -1);
   g_signal_connect_object(node->button, "clicked", G_CALLBACK(on_clicked), self, G_CONNECT_SWAPPED);
@@ -218,13 +237,13 @@ void limner_tree_show(LimnerTree *self, LimnerLibrary *library, LimnerThumbnails
     g_signal_connect_object(library, "changed", G_CALLBACK(on_changed), self, G_CONNECT_SWAPPED);
   g_set_object(&self->thumbnails, thumbnails);
   g_set_object(&self->entry, entry);
+  g_set_object(&self->chosen, entry);
   g_array_set_size(self->nodes, 0);
   start_reading(self);
 }
 
 LimnerEntry *limner_tree_get_chosen(LimnerTree *self) {
-  const Node *focused = find_focused(self);
-  return focused ? focused->entry : self->entry;
+  return self->chosen;
 }
 
 guint limner_tree_get_n_nodes(LimnerTree *self) {
@@ -308,7 +327,7 @@ static void limner_tree_snapshot(GtkWidget *widget, GtkSnapshot *snapshot) {
 static gboolean limner_tree_grab_focus(GtkWidget *widget) {
   LimnerTree *self = LIMNER_TREE(widget);
   for (guint i = 0; i < self->nodes->len; i++)
-    if (is_same(node_at(self->nodes, i)->entry, self->entry))
+    if (is_same(node_at(self->nodes, i)->entry, self->chosen))
       return gtk_widget_grab_focus(node_at(self->nodes, i)->button);
   return FALSE;
 }
@@ -319,6 +338,7 @@ static void limner_tree_dispose(GObject *object) {
   g_clear_handle_id(&self->focusing, g_source_remove);
   g_array_set_size(self->nodes, 0);
   g_clear_object(&self->entry);
+  g_clear_object(&self->chosen);
   g_clear_object(&self->thumbnails);
   g_clear_object(&self->library);
   G_OBJECT_CLASS(limner_tree_parent_class)->dispose(object);

@@ -13,7 +13,8 @@ G_DECLARE_FINAL_TYPE(LimnerTree, limner_tree, LIMNER, TREE, GtkWidget)
 // Shows the tree that this picture is in, as soon as it is read, and follows the library.
 void limner_tree_show(LimnerTree *self, LimnerLibrary *library, LimnerThumbnails *thumbnails,
                       LimnerEntry *entry);
-// The picture with the focus, else the one it is shown for; borrowed, NULL before there is one.
+// The picture that is marked: the one that had the focus last, at first the one it is shown for.
+// Borrowed; NULL before there is one.
 LimnerEntry *limner_tree_get_chosen(LimnerTree *self);
 guint limner_tree_get_n_nodes(LimnerTree *self);
 

@@ -87,13 +87,29 @@ static void on_recipe(GObject *source, GAsyncResult *result, gpointer data) {
   g_clear_pointer(&recipe, recipe_free);
 }
 
+static void read_recipe_of(LimnerWindow *self, LimnerInput *input, GAsyncReadyCallback callback) {
+  limner_library_call_async(self->library, read_recipe, limner_input_ref(input),
+                            (GDestroyNotify)limner_input_unref, (GDestroyNotify)recipe_free, NULL,
+                            callback, g_object_ref(self));
+}
+
+static void on_recipe_of_chain(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(LimnerWindow) self = g_object_ref(data);
+  on_recipe(source, result, data);
+  if (self->library)
+    limner_window_say(self, _("The pictures it was made from are in the library now"));
+}
+
+static void use_restored(LimnerWindow *self, LimnerInput *input) {
+  read_recipe_of(self, input, on_recipe_of_chain);
+}
+
 static void use_recipe(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
   LimnerInput *input = limner_drop_zone_get_input(limner_controls_get_drop_zone(self->controls));
-  if (self->library && input && limner_input_get_recipe(input))
-    limner_library_call_async(self->library, read_recipe, limner_input_ref(input),
-                              (GDestroyNotify)limner_input_unref, (GDestroyNotify)recipe_free, NULL,
-                              on_recipe, g_object_ref(self));
+  if (self->library && input && limner_input_get_recipe(input) &&
+      !limner_window_restore_chain(self, input, use_restored))
+    read_recipe_of(self, input, on_recipe);
 }
 
 void limner_window_install_recipe_actions(GtkWidgetClass *widget_class) {
