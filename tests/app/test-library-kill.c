@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT
-// The end of the process at any moment: a child that paints, saves, deletes and restores is killed
-// 50 times with SIGKILL. Each time the library is whole and holds all that was finished; what was
-// interrupted goes on, and every picture is that of an uninterrupted run.
+// The end of the process at any moment: a child that paints, saves, deletes, restores, stops jobs
+// and quits is killed 50 times with SIGKILL. Each time the library is whole and holds all that was
+// finished, and no saved file is half a one; what was interrupted goes on, and every picture is
+// that of an uninterrupted run.
 #include "config.h"
+
+#include "app/export.h"
 
 #include "tests/app/library-support.h"
 
 #include <gio/gunixinputstream.h>
+#include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { N_KILLS = 50, N_SAMPLES = 2, MAX_LIFE_MS = 500 };
+enum { N_KILLS = 50, N_SAMPLES = 2, MAX_LIFE_MS = 500, JOBS_PER_LIFE = 3, STOP_MS = 40 };
 
 static LimnerRequest request_for(guint64 seed) {
   return (LimnerRequest){.prompt = (char *)"a red house",
@@ -53,8 +57,42 @@ static void shuffle(LimnerLibrary *library, guint64 seed) {
     limner_library_set_favourite(library, here->pdata[seed % here->len], seed % 2, NULL);
 }
 
-G_NORETURN static void live(const char *pictures, const char *state, guint64 seed) {
-  JanusModel *model = open_tiny();
+// A picture of the library into another folder, over what an earlier life saved there.
+static void save(LimnerLibrary *library, const char *pictures, guint64 seed) {
+  const LimnerLibraryQuery newest = {.limit = 1};
+  g_autoptr(GPtrArray) here = limner_library_query(library, &newest, NULL);
+  g_autoptr(LimnerPicture) picture =
+      here && here->len > 0 ? limner_library_load_picture(library, here->pdata[0], NULL) : NULL;
+  const LimnerExportOptions options = {.format = seed % 2 ? LIMNER_FORMAT_JPEG : LIMNER_FORMAT_PNG};
+  g_autofree char *path = g_strdup_printf("%s-saved/%u.%s", pictures, (guint)(seed % 3),
+                                          limner_format_get_extension(options.format));
+  if (picture)
+    limner_picture_export(picture, path, &options, NULL);
+}
+
+static gpointer stop_soon(gpointer job) {
+  g_usleep((gulong)g_random_int_range(0, STOP_MS * 1000));
+  limner_job_cancel(job);
+  g_object_unref(job);
+  return NULL;
+}
+
+// As Ctrl+Q does: the job is stopped, its draft stays, and everything is let go of.
+static void quit(LimnerLibrary *library, JanusModel *model, guint64 seed) {
+  const LimnerRequest request = request_for(seed);
+  g_autoptr(LimnerJob) job =
+      limner_draft_new_job(limner_library_new_draft(library, &request, "demo"));
+  GThread *stopper = g_thread_new("stop", stop_soon, g_object_ref(job));
+  limner_job_run(job, model, NULL);
+  g_thread_join(stopper);
+  g_clear_object(&job);
+  while (g_main_context_iteration(NULL, FALSE))
+    ;
+  g_object_unref(library);
+}
+
+// One life, from opening the library to leaving it.
+static guint64 live_once(const char *pictures, const char *state, JanusModel *model, guint64 seed) {
   LimnerLibrary *library = limner_library_open(pictures, state);
   g_signal_connect(library, "kept", G_CALLBACK(on_kept), NULL);
   limner_library_rescan(library, NULL, NULL, NULL);
@@ -65,11 +103,20 @@ G_NORETURN static void live(const char *pictures, const char *state, guint64 see
     if (draft)
       paint(draft, model);
   }
-  for (;; seed++) {
+  for (guint i = 0; i < JOBS_PER_LIFE; i++, seed++) {
     const LimnerRequest request = request_for(seed);
     paint(limner_library_new_draft(library, &request, "demo"), model);
+    save(library, pictures, seed);
     shuffle(library, seed);
   }
+  quit(library, model, seed++);
+  return seed;
+}
+
+G_NORETURN static void live(const char *pictures, const char *state, guint64 seed) {
+  JanusModel *model = open_tiny();
+  for (;;)
+    seed = live_once(pictures, state, model, seed);
 }
 
 // --- the parent ----------------------------------------------------------------------------------
@@ -94,6 +141,25 @@ static void live_and_die(const Place *place, guint round, guint life_ms, GHashTa
   char *line;
   while ((line = g_data_input_stream_read_line(lines, NULL, NULL, NULL)))
     g_hash_table_add(kept, line);
+}
+
+// What was saved is whole, whatever its writer was doing; what is beside has another kind of name.
+static guint assert_saved_whole(const Place *place) {
+  g_autofree char *folder = g_strdup_printf("%s-saved", place->pictures);
+  g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+  const char *name;
+  guint n = 0;
+  while ((name = g_dir_read_name(dir))) {
+    LimnerFormat format;
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    if (!limner_format_from_name(name, &format))
+      continue;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(LimnerInput) input = limner_input_load(path, &error);
+    g_assert_no_error(error);
+    n++;
+  }
+  return n;
 }
 
 static guint count_pngs(const char *folder, const char *below) {
@@ -177,19 +243,24 @@ static void test_killed(void) {
   Place place = place_new();
   JanusModel *model = open_tiny();
   g_autoptr(GHashTable) kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-  guint n_begun = 0;
+  guint n_begun = 0, n_saved = 0;
+  g_autofree char *saved = g_strdup_printf("%s-saved", place.pictures);
+  g_assert_cmpint(g_mkdir(saved, 0700), ==, 0);
   for (guint round = 0; round < N_KILLS; round++) {
     // Longer as long as no child has kept anything: a busy machine lets none of them begin.
     const guint times = g_hash_table_size(kept) > 0 ? 1 : round + 1;
     live_and_die(&place, round + 1, times * (guint)g_test_rand_int_range(5, MAX_LIFE_MS), kept);
     assert_whole(&place, kept);
+    n_saved = assert_saved_whole(&place);
     if (round % 3 == 2) // else the next child goes on with it
       n_begun += go_on(&place, model);
   }
   n_begun += go_on(&place, model);
-  g_test_message("%u pictures; %u jobs were interrupted while tokens were painted",
-                 g_hash_table_size(kept), n_begun);
+  g_test_message("%u pictures; %u jobs were interrupted while tokens were painted; %u files saved",
+                 g_hash_table_size(kept), n_begun, n_saved);
   g_assert_cmpuint(g_hash_table_size(kept), >, 0);
+  g_assert_cmpuint(n_begun, >, 0); // observed 13
+  g_assert_cmpuint(n_saved, >, 0); // observed 6
   janus_model_free(model);
   place_clear(&place);
 }

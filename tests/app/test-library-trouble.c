@@ -10,8 +10,12 @@
 #include <signal.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { NOBODY = 65534 };
 
 static const LimnerLibraryQuery all = {0};
 
@@ -234,6 +238,53 @@ static void test_cannot_write(void) {
   }
 }
 
+// Files as somebody sees them who may read them and no more; root may write everywhere otherwise.
+static void see_as_nobody(gboolean is_nobody) {
+  if (geteuid() == 0)
+    setfsuid(is_nobody ? NOBODY : 0);
+}
+
+// A folder with pictures that cannot be written to: a share, a stick with its lock on.
+static void test_read_only(void) {
+  Place place = place_new();
+  LimnerLibrary *library = open_library(&place);
+  g_autoptr(LimnerEntry) house = keep_small(library, "a house", 1, NULL);
+  g_autoptr(LimnerEntry) boat = keep_small(library, "a boat", 2, NULL);
+  close_library(library);
+  g_autofree char *fresh = g_build_filename(place.root, "fresh-state", NULL);
+  g_assert_cmpint(g_mkdir(fresh, 0777), ==, 0);
+  g_assert_cmpint(chmod(fresh, 0777), ==, 0);
+  g_assert_cmpint(chmod(place.root, 0755), ==, 0);
+  g_assert_cmpint(chmod(place.pictures, 0555), ==, 0);
+  see_as_nobody(TRUE);
+  library = limner_library_open(place.pictures, fresh);
+  g_autoptr(GError) error = NULL;
+  g_assert_true(limner_library_rescan(library, NULL, NULL, &error));
+  g_assert_no_error(error);
+  const LimnerLibraryQuery words = {.text = "boat"};
+  g_assert_cmpuint(count_matches(library, &all), ==, 2);
+  g_assert_cmpuint(count_matches(library, &words), ==, 1);
+  g_autoptr(LimnerEntry) there = find_again(library, boat);
+  g_autoptr(LimnerPicture) picture = limner_library_load_picture(library, there, &error);
+  g_autoptr(LimnerPicture) small = limner_library_load_thumbnail(library, there, &error);
+  g_assert_no_error(error);
+  g_assert_true(picture && small);
+  g_assert_true(limner_library_set_favourite(library, there, TRUE, &error)); // here, at least
+  g_assert_false(limner_library_delete(library, there, &error));
+  g_test_message("%s", error->message);
+  g_assert_nonnull(strstr(error->message, place.pictures));
+  g_clear_error(&error);
+  g_autoptr(LimnerPicture) other = new_small("a tree", "Demo", 3, NULL);
+  g_assert_null(limner_library_keep(library, other, NULL, &error));
+  g_test_message("%s", error->message);
+  g_assert_nonnull(strstr(error->message, place.pictures));
+  g_assert_cmpuint(count_matches(library, &all), ==, 2); // and nothing is lost
+  close_library(library);
+  see_as_nobody(FALSE);
+  g_assert_cmpint(chmod(place.pictures, 0755), ==, 0);
+  place_clear(&place);
+}
+
 static void test_folder_gone(void) {
   Place place = place_new();
   LimnerLibrary *library = open_library(&place);
@@ -366,6 +417,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/trouble/behind-its-back", test_behind_its_back);
   g_test_add_func("/trouble/hostile", test_hostile);
   g_test_add_func("/trouble/cannot-write", test_cannot_write);
+  g_test_add_func("/trouble/read-only", test_read_only);
   g_test_add_func("/trouble/folder-gone", test_folder_gone);
   g_test_add_func("/trouble/full", test_full);
   g_test_add_func("/trouble/full-index", test_full_index);
