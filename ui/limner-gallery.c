@@ -26,7 +26,7 @@ struct _LimnerGallery {
   GtkButton *help_button;
   GtkWidget *earlier_label;
   GtkGridView *earlier_grid;
-  GtkSingleSelection *earlier_selection;
+  GtkSelectionModel *earlier_selection;
   GListStore *earlier;
   LimnerProgress *progress;
   // Owned
@@ -144,35 +144,54 @@ AdwToastOverlay *limner_gallery_get_toasts(LimnerGallery *self) {
 
 // --- choosing ------------------------------------------------------------------------------------
 
+// Either some of the set or some of the earlier ones: what is chosen is in view.
 static void on_set_selected(LimnerGallery *self) {
   g_autoptr(GList) selected = gtk_flow_box_get_selected_children(self->set_box);
   if (selected)
-    gtk_single_selection_set_selected(self->earlier_selection, GTK_INVALID_LIST_POSITION);
+    gtk_selection_model_unselect_all(self->earlier_selection);
 }
 
 static void on_earlier_selected(LimnerGallery *self) {
-  if (gtk_single_selection_get_selected(self->earlier_selection) != GTK_INVALID_LIST_POSITION)
+  g_autoptr(GtkBitset) selected = gtk_selection_model_get_selection(self->earlier_selection);
+  if (!gtk_bitset_is_empty(selected))
     gtk_flow_box_unselect_all(self->set_box);
 }
 
-static GtkWidget *find_card(LimnerGallery *self) {
+static GtkWidget *find_focused_card(LimnerGallery *self) {
   GtkRoot *root = gtk_widget_get_root(GTK_WIDGET(self));
   GtkWidget *focus = root ? gtk_root_get_focus(root) : NULL;
-  GtkWidget *card = focus ? gtk_widget_get_ancestor(focus, LIMNER_TYPE_SAMPLE_CARD) : NULL;
+  return focus ? gtk_widget_get_ancestor(focus, LIMNER_TYPE_SAMPLE_CARD) : NULL;
+}
+
+static void add_card(GPtrArray *chosen, gpointer card) {
   if (card)
-    return card;
-  g_autoptr(GList) selected = gtk_flow_box_get_selected_children(self->set_box);
-  return selected ? selected->data : NULL;
+    g_ptr_array_add(chosen, g_object_ref(limner_sample_card_get_sample(LIMNER_SAMPLE_CARD(card))));
+}
+
+// A card with the focus is chosen, alone unless it is one of those that are selected.
+GPtrArray *limner_gallery_dup_chosen(LimnerGallery *self) {
+  GPtrArray *chosen = g_ptr_array_new_with_free_func(g_object_unref);
+  GtkWidget *focused = find_focused_card(self);
+  g_autoptr(GList) cards = gtk_flow_box_get_selected_children(self->set_box);
+  g_autoptr(GtkBitset) earlier = gtk_selection_model_get_selection(self->earlier_selection);
+  if (focused && !gtk_flow_box_child_is_selected(GTK_FLOW_BOX_CHILD(focused)))
+    add_card(chosen, focused);
+  else
+    for (int i = 0; cards && gtk_flow_box_get_child_at_index(self->set_box, i); i++) {
+      GtkFlowBoxChild *card = gtk_flow_box_get_child_at_index(self->set_box, i);
+      add_card(chosen, gtk_flow_box_child_is_selected(card) ? card : NULL);
+    }
+  for (guint64 i = 0; !focused && !cards && i < gtk_bitset_get_size(earlier); i++)
+    g_ptr_array_add(chosen, g_list_model_get_item(G_LIST_MODEL(self->earlier),
+                                                  gtk_bitset_get_nth(earlier, (guint)i)));
+  if (chosen->len == 0)
+    add_card(chosen, gtk_flow_box_get_child_at_index(self->set_box, 0));
+  return chosen;
 }
 
 LimnerSample *limner_gallery_get_chosen(LimnerGallery *self) {
-  GtkWidget *card = find_card(self);
-  LimnerSample *earlier = gtk_single_selection_get_selected_item(self->earlier_selection);
-  if (!card && earlier)
-    return earlier;
-  if (!card)
-    card = GTK_WIDGET(gtk_flow_box_get_child_at_index(self->set_box, 0));
-  return card ? limner_sample_card_get_sample(LIMNER_SAMPLE_CARD(card)) : NULL;
+  g_autoptr(GPtrArray) chosen = limner_gallery_dup_chosen(self);
+  return chosen->len > 0 ? chosen->pdata[0] : NULL; // held by its list
 }
 
 static LimnerSample *dup_at(LimnerGallery *self, int index) {

@@ -17,8 +17,10 @@ void limner_gallery_show_job(LimnerGallery *self, LimnerJob *job);
 // Shows no job; the pictures of the one before go with it.
 void limner_gallery_drop_job(LimnerGallery *self);
 LimnerJob *limner_gallery_get_job(LimnerGallery *self); // borrowed, may be NULL
-// The sample with the focus, else the selected one, else the first of the set; borrowed, may be
-// NULL.
+// The LimnerSample that are chosen, in the order in which they are shown: the one with the focus,
+// or those that are selected and it is one of; else the first of the set. Owned, maybe empty.
+GPtrArray *limner_gallery_dup_chosen(LimnerGallery *self);
+// The first of them; borrowed, may be NULL.
 LimnerSample *limner_gallery_get_chosen(LimnerGallery *self);
 // The sample `step` places after this one, the set first and the earlier ones after it; borrowed,
 // NULL where there is none.

@@ -24,6 +24,8 @@ static gboolean has_focus_inside(GtkWidget *widget) {
 // The window's actions work on the sample that has the focus.
 static void choose_and_activate(GtkWidget *widget, const char *action) {
   GtkWidget *box = gtk_widget_get_parent(widget);
+  if (GTK_IS_FLOW_BOX(box) && !gtk_flow_box_child_is_selected(GTK_FLOW_BOX_CHILD(widget)))
+    gtk_flow_box_unselect_all(GTK_FLOW_BOX(box));
   if (GTK_IS_FLOW_BOX(box))
     gtk_flow_box_select_child(GTK_FLOW_BOX(box), GTK_FLOW_BOX_CHILD(widget));
   if (!has_focus_inside(widget))

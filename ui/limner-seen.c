@@ -36,6 +36,21 @@ static void fit_in_thread(GTask *task, gpointer source, gpointer data, GCancella
     g_task_return_error(task, error);
 }
 
+void limner_seen_fit_async(LimnerInput *input, JanusFit fit, GCancellable *cancellable,
+                           GAsyncReadyCallback callback, gpointer user_data) {
+  Fitting *fitting = g_new0(Fitting, 1);
+  fitting->input = limner_input_ref(input);
+  fitting->fit = fit;
+  g_autoptr(GTask) task = g_task_new(NULL, cancellable, callback, user_data);
+  g_task_set_source_tag(task, limner_seen_fit_async);
+  g_task_set_task_data(task, fitting, (GDestroyNotify)fitting_free);
+  g_task_run_in_thread(task, fit_in_thread);
+}
+
+GdkTexture *limner_seen_fit_finish(GAsyncResult *result, GError **error) {
+  return g_task_propagate_pointer(G_TASK(result), error);
+}
+
 static void show_texture(LimnerSeen *self, GdkTexture *texture) {
   g_set_object(&self->texture, texture);
   gtk_widget_queue_draw(GTK_WIDGET(self));
@@ -44,7 +59,7 @@ static void show_texture(LimnerSeen *self, GdkTexture *texture) {
 // A widget that goes cancels first, so that it is there unless the fitting was cancelled.
 static void on_fitted(GObject *object, GAsyncResult *result, gpointer data) {
   g_autoptr(GError) error = NULL;
-  g_autoptr(GdkTexture) texture = g_task_propagate_pointer(G_TASK(result), &error);
+  g_autoptr(GdkTexture) texture = limner_seen_fit_finish(result, &error);
   if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
   LimnerSeen *self = data;
@@ -59,14 +74,8 @@ static void stop_fitting(LimnerSeen *self) {
 }
 
 static void start_fitting(LimnerSeen *self) {
-  Fitting *fitting = g_new0(Fitting, 1);
-  fitting->input = limner_input_ref(self->input);
-  fitting->fit = self->fit;
   self->fitting = g_cancellable_new();
-  g_autoptr(GTask) task = g_task_new(NULL, self->fitting, on_fitted, self);
-  g_task_set_source_tag(task, start_fitting);
-  g_task_set_task_data(task, fitting, (GDestroyNotify)fitting_free);
-  g_task_run_in_thread(task, fit_in_thread);
+  limner_seen_fit_async(self->input, self->fit, self->fitting, on_fitted, self);
 }
 
 void limner_seen_set(LimnerSeen *self, LimnerInput *input, JanusFit fit) {

@@ -246,6 +246,10 @@ LimnerEntry *limner_tree_get_chosen(LimnerTree *self) {
   return self->chosen;
 }
 
+LimnerEntry *limner_tree_get_shown(LimnerTree *self) {
+  return self->entry;
+}
+
 guint limner_tree_get_n_nodes(LimnerTree *self) {
   return self->nodes->len;
 }

@@ -16,6 +16,8 @@ void limner_tree_show(LimnerTree *self, LimnerLibrary *library, LimnerThumbnails
 // The picture that is marked: the one that had the focus last, at first the one it is shown for.
 // Borrowed; NULL before there is one.
 LimnerEntry *limner_tree_get_chosen(LimnerTree *self);
+// The one it is shown for; borrowed, NULL before there is one.
+LimnerEntry *limner_tree_get_shown(LimnerTree *self);
 guint limner_tree_get_n_nodes(LimnerTree *self);
 
 #endif

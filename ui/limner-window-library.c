@@ -350,6 +350,7 @@ void limner_window_dispose_library(LimnerWindow *self) {
   if (self->opening)
     g_cancellable_cancel(self->opening);
   g_clear_object(&self->opening);
+  g_clear_object(&self->comparing);
   g_queue_clear_full(&self->requests, (GDestroyNotify)limner_request_free);
   g_clear_pointer(&self->deleted, g_ptr_array_unref);
   g_clear_pointer(&self->drafts, g_ptr_array_unref);

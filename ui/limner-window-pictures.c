@@ -168,6 +168,8 @@ static void set_navigatable(LimnerWindow *self, GtkWidget *page, gboolean can_na
 
 void limner_window_view_sample(LimnerWindow *self, LimnerSample *sample, GtkWidget *from) {
   const gboolean was_large = limner_window_is_large(self);
+  if (!was_large && limner_large_view_is_comparing(self->large_view))
+    limner_large_view_end_comparing(self->large_view);
   limner_large_view_set_sample(self->large_view, sample);
   if (was_large)
     return;

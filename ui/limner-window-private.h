@@ -39,6 +39,7 @@ struct _LimnerWindow {
   GQueue requests;           // of LimnerRequest, whose drafts are still to be written
   GPtrArray *deleted;        // of LimnerEntry: what Undo brings back; NULL = nothing
   GPtrArray *drafts;         // of LimnerDraftFacts that are offered; NULL = not known yet
+  LimnerEntry *comparing;    // what is to be loaded to be compared; NULL = nothing
   GCancellable *opening;     // of the picture that is to be looked at; NULL = none
   GSignalGroup *job_signals; // of the job in the gallery
   GtkFileChooserNative *chooser;
@@ -112,6 +113,7 @@ void limner_window_update_drafts(LimnerWindow *self);
 void limner_window_forget_failed(LimnerWindow *self, LimnerJob *job);
 // Lets go of the job shown, and of its pictures.
 void limner_window_drop_job(LimnerWindow *self);
+void limner_window_install_compare_actions(GtkWidgetClass *widget_class);
 void limner_window_init_library(LimnerWindow *self);
 void limner_window_dispose_library(LimnerWindow *self);
 

@@ -287,7 +287,9 @@ static void open_model(GtkWidget *widget, const char *action, GVariant *paramete
 // What is open is closed first; then the painting stops.
 static void escape(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
-  if (adw_leaflet_get_visible_child(self->pages) != self->main_page)
+  if (limner_window_is_large(self) && limner_large_view_is_comparing(self->large_view))
+    limner_large_view_end_comparing(self->large_view);
+  else if (adw_leaflet_get_visible_child(self->pages) != self->main_page)
     limner_window_go_back(self);
   else if (adw_flap_get_folded(self->flap) && adw_flap_get_reveal_flap(self->flap))
     adw_flap_set_reveal_flap(self->flap, FALSE);
@@ -404,6 +406,7 @@ static void install_actions(GtkWidgetClass *widget_class) {
   limner_window_install_draft_actions(widget_class);
   limner_window_install_recipe_actions(widget_class);
   limner_window_install_tree_actions(widget_class);
+  limner_window_install_compare_actions(widget_class);
 }
 
 static void limner_window_class_init(LimnerWindowClass *klass) {

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+// Working with what is painted: comparing pictures, and the window's ways to them. The argument is
+// a small model folder, with which jobs are really run.
+#include "tests/ui/waiting.h"
+#include "ui/limner-divider.h"
+#include "ui/limner-drag.h"
+#include "ui/limner-kept.h"
+#include "ui/limner-stage.h"
+#include "ui/limner-window-private.h"
+
+#include <glib/gstdio.h>
+
+static const char *model_folder;
+
+// --- a window with a library ---------------------------------------------------------------------
+
+typedef struct Studio {
+  char *root;
+  LimnerLibrary *library;
+  LimnerJobQueue *queue;
+  LimnerWindow *window;
+} Studio;
+
+static void remove_all(const char *path) {
+  GDir *dir = g_dir_open(path, 0, NULL);
+  const char *name;
+  while (dir && (name = g_dir_read_name(dir))) {
+    g_autofree char *child = g_build_filename(path, name, NULL);
+    remove_all(child);
+  }
+  g_clear_pointer(&dir, g_dir_close);
+  g_remove(path);
+}
+
+static void settle(void) {
+  gint64 quiet_us = g_get_monotonic_time() + 100000;
+  while (g_get_monotonic_time() < quiet_us)
+    if (g_main_context_iteration(NULL, FALSE))
+      quiet_us = g_get_monotonic_time() + 100000;
+    else
+      g_usleep(1000);
+}
+
+static Studio studio_new(void) {
+  Studio studio = {.root = g_dir_make_tmp("limner-studio-XXXXXX", NULL),
+                   .queue = limner_job_queue_new()};
+  g_autofree char *pictures = g_build_filename(studio.root, "pictures", NULL);
+  g_autofree char *state = g_build_filename(studio.root, "state", NULL);
+  studio.library = limner_library_open(pictures, state);
+  studio.window = g_object_ref(limner_window_new(NULL, studio.queue, NULL));
+  limner_window_set_library(studio.window, studio.library);
+  gtk_window_present(GTK_WINDOW(studio.window));
+  limner_job_queue_set_model(studio.queue, model_folder, "cpu");
+  return studio;
+}
+
+static void studio_clear(Studio *studio) {
+  settle(); // libadwaita before 1.3 leaks what it is just moving
+  gtk_window_destroy(GTK_WINDOW(studio->window));
+  limner_job_queue_shutdown(studio->queue);
+  settle();
+  g_assert_finalize_object(studio->window);
+  g_assert_finalize_object(studio->queue);
+  wait_until(G_OBJECT(studio->library)->ref_count == 1);
+  g_assert_finalize_object(studio->library);
+  remove_all(studio->root);
+  g_free(studio->root);
+}
+
+static void act(Studio *studio, const char *action) {
+  gtk_widget_activate_action(GTK_WIDGET(studio->window), action, NULL);
+}
+
+#define n_items(model) g_list_model_get_n_items(G_LIST_MODEL(model))
+
+static GListModel *pictures_of(Studio *studio) {
+  return template_child(studio->window->library_page, LIMNER_TYPE_LIBRARY_PAGE, "selection");
+}
+
+// Paints and waits until the library has all of it; the job, borrowed.
+static LimnerJob *paint(Studio *studio, const char *prompt, LimnerInput *input, int n_samples) {
+  const LimnerRequest request = {.prompt = (char *)prompt,
+                                 .input = input,
+                                 .uses_input_tokens = TRUE,
+                                 .n_samples = n_samples,
+                                 .seed = 7,
+                                 .cfg = 3,
+                                 .image_cfg = 3,
+                                 .temperature = 1,
+                                 .top_p = 1};
+  LimnerJob *before = limner_gallery_get_job(studio->window->gallery);
+  const guint n_before = n_items(pictures_of(studio));
+  limner_window_paint(studio->window, &request);
+  wait_until(limner_gallery_get_job(studio->window->gallery) != before);
+  LimnerJob *job = limner_gallery_get_job(studio->window->gallery);
+  wait_until(limner_job_is_over(job));
+  g_assert_no_error(limner_job_get_error(job));
+  wait_until(n_items(pictures_of(studio)) == n_before + (guint)n_samples);
+  return job;
+}
+
+static LimnerSample *sample_of(LimnerJob *job, guint index) {
+  g_autoptr(LimnerSample) sample = g_list_model_get_item(limner_job_get_samples(job), index);
+  return sample; // the job holds it
+}
+
+static LimnerInput *new_photo(void) {
+  guint8 rgb[8 * 4 * 3];
+  for (guint i = 0; i < sizeof rgb; i++)
+    rgb[i] = (guint8)(i * 5);
+  g_autoptr(GBytes) bytes = g_bytes_new(rgb, sizeof rgb);
+  g_autoptr(LimnerPicture) picture = limner_picture_new(bytes, 8, 4);
+  return limner_input_new_from_picture(picture, "photo.jpg", NULL);
+}
+
+// --- the stage -----------------------------------------------------------------------------------
+
+static GdkTexture *new_texture(int side_px) {
+  const gsize n_bytes = (gsize)side_px * (gsize)side_px * 3;
+  g_autoptr(GBytes) bytes = g_bytes_new_take(g_malloc0(n_bytes), n_bytes);
+  return gdk_memory_texture_new(side_px, side_px, GDK_MEMORY_R8G8B8, bytes, (gsize)side_px * 3);
+}
+
+static void count(gpointer data) {
+  (*(guint *)data)++;
+}
+
+static void test_stage(void) {
+  GtkWidget *window = gtk_window_new();
+  LimnerStage *stage = g_object_ref_sink(g_object_new(LIMNER_TYPE_STAGE, NULL));
+  g_autoptr(GdkTexture) picture = new_texture(100);
+  g_autoptr(GdkTexture) other = new_texture(50);
+  guint n_zoomed = 0;
+  g_signal_connect_swapped(stage, "zoomed", G_CALLBACK(count), &n_zoomed);
+  gtk_widget_set_size_request(GTK_WIDGET(stage), 636, 436); // with a margin of 18: 600 x 400
+  gtk_window_set_child(GTK_WINDOW(window), GTK_WIDGET(stage));
+  gtk_window_present(GTK_WINDOW(window));
+  wait_until(gtk_widget_get_width(GTK_WIDGET(stage)) > 0);
+  limner_stage_set_pictures(stage, picture, other);
+  g_assert_cmpfloat_with_epsilon(limner_stage_get_scale(stage), 4, 0.01);
+  double x = 0, y = 0;
+  limner_stage_pan(stage, 50, 50); // all of it is seen: there is nothing to move
+  limner_stage_get_middle(stage, &x, &y);
+  g_assert_cmpfloat(x, ==, 0.5);
+  g_assert_cmpfloat(y, ==, 0.5);
+  limner_stage_set_zoom(stage, 8);
+  g_assert_cmpuint(n_zoomed, >=, 2);
+  limner_stage_pan(stage, 80, -10000);
+  limner_stage_get_middle(stage, &x, &y);
+  g_assert_cmpfloat_with_epsilon(x, 0.6, 1e-6);  // 80 of 800 pixels
+  g_assert_cmpfloat_with_epsilon(y, 0.25, 1e-6); // as far as it goes
+  limner_stage_zoom_by(stage, 1000);
+  g_assert_cmpfloat(limner_stage_get_scale(stage), ==, 16);
+  limner_stage_zoom_by(stage, 1e-6);
+  g_assert_true(limner_stage_fits(stage));
+  // Side by side each has half the room.
+  limner_stage_set_mode(stage, LIMNER_STAGE_SIDES);
+  g_assert_cmpfloat_with_epsilon(limner_stage_get_scale(stage), 2.94, 0.01);
+  g_assert_false(gtk_widget_get_visible(limner_stage_get_divider(stage)));
+  limner_stage_set_mode(stage, LIMNER_STAGE_SLIDER);
+  GtkWidget *divider = limner_stage_get_divider(stage);
+  g_assert_true(gtk_widget_get_visible(divider));
+  wait_until(gtk_widget_get_width(divider) > 0);
+  graphene_rect_t before, after;
+  g_assert_true(gtk_widget_compute_bounds(divider, GTK_WIDGET(stage), &before));
+  limner_divider_set_position(LIMNER_DIVIDER(divider), 2); // clamped
+  g_assert_cmpfloat(limner_divider_get_position(LIMNER_DIVIDER(divider)), ==, 1);
+  settle();
+  g_assert_true(gtk_widget_compute_bounds(divider, GTK_WIDGET(stage), &after));
+  g_assert_cmpfloat(after.origin.x, >, before.origin.x + 190); // half the picture's width
+  gtk_test_accessible_assert_property(GTK_ACCESSIBLE(divider), GTK_ACCESSIBLE_PROPERTY_VALUE_NOW,
+                                      1.0);
+  gtk_window_destroy(GTK_WINDOW(window));
+  g_assert_finalize_object(stage);
+}
+
+// --- comparing -----------------------------------------------------------------------------------
+
+static LimnerStage *stage_of(Studio *studio) {
+  return template_child(studio->window->large_view, LIMNER_TYPE_LARGE_VIEW, "stage");
+}
+
+static void compare_with(Studio *studio, const char *name) {
+  gtk_widget_activate_action(GTK_WIDGET(studio->window), "win.compare-with", "s", name);
+}
+
+static void test_compare_origin(void) {
+  Studio studio = studio_new();
+  LimnerLargeView *view = studio.window->large_view;
+  g_autoptr(LimnerInput) photo = new_photo();
+  paint(&studio, "make it night", photo, 1);
+  act(&studio, "win.compare"); // from the gallery
+  g_assert_true(limner_window_is_large(studio.window));
+  g_assert_true(limner_large_view_is_comparing(view));
+  wait_until(limner_stage_get_other(stage_of(&studio)));
+  g_assert_cmpint(limner_stage_get_mode(stage_of(&studio)), ==, LIMNER_STAGE_SLIDER);
+  g_assert_cmpint(gdk_texture_get_width(limner_stage_get_other(stage_of(&studio))), ==, 384);
+  gtk_test_accessible_assert_property(
+      GTK_ACCESSIBLE(stage_of(&studio)), GTK_ACCESSIBLE_PROPERTY_LABEL,
+      "Sample 1 of 1, make it night, compared with: the picture it was made from");
+  gtk_widget_activate_action(GTK_WIDGET(view), "large.sides", NULL);
+  g_assert_cmpint(limner_stage_get_mode(stage_of(&studio)), ==, LIMNER_STAGE_SIDES);
+  act(&studio, "win.escape"); // first the comparing, then the view
+  g_assert_true(limner_window_is_large(studio.window));
+  g_assert_cmpint(limner_stage_get_mode(stage_of(&studio)), ==, LIMNER_STAGE_ONE);
+  act(&studio, "win.escape");
+  g_assert_false(limner_window_is_large(studio.window));
+  studio_clear(&studio);
+}
+
+static void test_compare_samples(void) {
+  Studio studio = studio_new();
+  LimnerLargeView *view = studio.window->large_view;
+  LimnerJob *job = paint(&studio, "a boat", NULL, 3);
+  GtkFlowBox *set = template_child(studio.window->gallery, LIMNER_TYPE_GALLERY, "set_box");
+  gtk_flow_box_select_child(set, gtk_flow_box_get_child_at_index(set, 0));
+  gtk_flow_box_select_child(set, gtk_flow_box_get_child_at_index(set, 2));
+  g_autoptr(GPtrArray) chosen = limner_gallery_dup_chosen(studio.window->gallery);
+  g_assert_cmpuint(chosen->len, ==, 2);
+  act(&studio, "win.compare");
+  g_assert_true(limner_large_view_get_sample(view) == sample_of(job, 0));
+  GdkTexture *third = limner_stage_get_other(stage_of(&studio));
+  g_assert_nonnull(third);
+  gtk_test_accessible_assert_property(GTK_ACCESSIBLE(stage_of(&studio)),
+                                      GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                      "Sample 1 of 3, a boat, compared with: Sample 3, seed 7");
+  act(&studio, "win.next"); // what it is compared with stays
+  g_assert_true(limner_large_view_get_sample(view) == sample_of(job, 1));
+  g_assert_true(limner_stage_get_other(stage_of(&studio)) == third);
+  compare_with(&studio, "previous");
+  g_assert_true(limner_stage_get_other(stage_of(&studio)) != third);
+  act(&studio, "win.compare");
+  g_assert_false(limner_large_view_is_comparing(view));
+  g_assert_null(limner_stage_get_other(stage_of(&studio)));
+  studio_clear(&studio);
+}
+
+// boat, changed twice: the tree leads to any two of them.
+static void test_compare_chain(void) {
+  Studio studio = studio_new();
+  LimnerWindow *window = studio.window;
+  g_autoptr(LimnerSample) boat = g_object_ref(sample_of(paint(&studio, "a boat", NULL, 1), 0));
+  g_autoptr(LimnerInput) input = limner_input_new_from_sample(boat);
+  g_autoptr(LimnerSample) night =
+      g_object_ref(sample_of(paint(&studio, "make it night", input, 1), 0));
+  g_autoptr(LimnerInput) second = limner_input_new_from_sample(night);
+  paint(&studio, "let it snow", second, 1);
+  act(&studio, "win.library");
+  GtkSelectionModel *selection = GTK_SELECTION_MODEL(pictures_of(&studio));
+  gtk_selection_model_select_item(selection, 0, TRUE);
+  gtk_selection_model_select_item(selection, 2, FALSE); // the snow and the boat
+  act(&studio, "win.compare");
+  wait_until(limner_window_is_large(window));
+  wait_until(limner_stage_get_other(stage_of(&studio)));
+  gtk_test_accessible_assert_property(GTK_ACCESSIBLE(stage_of(&studio)),
+                                      GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                      "Sample 1 of 1, let it snow, compared with: a boat");
+  compare_with(&studio, "origin");
+  GdkTexture *parent = limner_stage_get_other(stage_of(&studio));
+  compare_with(&studio, "first");
+  wait_until(limner_stage_get_other(stage_of(&studio)) != parent);
+  gtk_test_accessible_assert_property(GTK_ACCESSIBLE(stage_of(&studio)),
+                                      GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                      "Sample 1 of 1, let it snow, compared with: The First");
+  act(&studio, "win.tree");
+  wait_until(limner_tree_get_n_nodes(window->tree) == 3);
+  settle();
+  GtkWidget *first = gtk_widget_get_first_child(GTK_WIDGET(window->tree));
+  gtk_widget_grab_focus(first);
+  act(&studio, "win.compare");
+  wait_until(limner_window_is_large(window) && limner_stage_get_other(stage_of(&studio)));
+  gtk_test_accessible_assert_property(GTK_ACCESSIBLE(stage_of(&studio)),
+                                      GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                      "Sample 1 of 1, a boat, compared with: let it snow");
+  studio_clear(&studio);
+}
+
+int main(int argc, char **argv) {
+  g_test_init(&argc, &argv, NULL);
+  adw_init();
+  model_folder = argc > 1 ? argv[1] : NULL;
+  g_test_add_func("/studio/stage", test_stage);
+  g_test_add_func("/studio/compare/origin", test_compare_origin);
+  g_test_add_func("/studio/compare/samples", test_compare_samples);
+  g_test_add_func("/studio/compare/chain", test_compare_chain);
+  return g_test_run();
+}
