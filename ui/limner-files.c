@@ -70,12 +70,27 @@ static gboolean save_as(LimnerPicture *picture, const char *path, GError **error
   return limner_picture_export(picture, path, &options, error);
 }
 
+static char *save_new(const Saving *saving, GError **error) {
+  g_autofree char *path = reserve(saving, error);
+  if (path && save_as(saving->picture, path, error))
+    return g_steal_pointer(&path);
+  if (path)
+    g_unlink(path);
+  return NULL;
+}
+
+char *limner_files_save_new(LimnerPicture *picture, const char *folder, const char *name,
+                            GError **error) {
+  const Saving saving = {picture, (char *)folder, (char *)name};
+  return save_new(&saving, error);
+}
+
 static void save_in_thread(GTask *task, gpointer source, gpointer data, GCancellable *cancellable) {
   const Saving *saving = data;
   GError *error = NULL;
-  g_autofree char *path = saving->folder ? reserve(saving, &error) : g_strdup(saving->name);
-  if (path && !save_as(saving->picture, path, &error) && saving->folder)
-    g_unlink(path);
+  g_autofree char *path = saving->folder ? save_new(saving, &error) : g_strdup(saving->name);
+  if (!saving->folder)
+    save_as(saving->picture, path, &error);
   if (error)
     g_task_return_error(task, error);
   else

@@ -9,6 +9,9 @@
 char *limner_files_dup_folder(void);
 // Saves as `name` in `folder` (made when missing), or as "name-2" and so on when that is taken:
 // nothing is overwritten. `finish` gives the path, owned.
+// The same here and now, for several of them in a row; the path, owned. Blocks; any thread.
+char *limner_files_save_new(LimnerPicture *picture, const char *folder, const char *name,
+                            GError **error);
 void limner_files_save_new_async(LimnerPicture *picture, const char *folder, const char *name,
                                  GAsyncReadyCallback callback, gpointer user_data);
 // Saves to exactly `path`, which the person chose: a PNG, or what the name ends in (.jpg, .webp).

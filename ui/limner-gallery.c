@@ -4,6 +4,7 @@
 
 #include "ui/limner-canvas.h"
 #include "ui/limner-drag.h"
+#include "ui/limner-kept.h"
 #include "ui/limner-progress.h"
 #include "ui/limner-sample-card.h"
 #include "ui/limner-seen.h"
@@ -30,6 +31,7 @@ struct _LimnerGallery {
   GListStore *earlier;
   LimnerProgress *progress;
   // Owned
+  GHashTable *hidden; // set of LimnerSample that were deleted
   LimnerJob *job;
   GSignalGroup *job_signals;
 };
@@ -99,7 +101,7 @@ static void keep_pictures(LimnerGallery *self, LimnerJob *job) {
   guint position = 0;
   for (guint i = 0; i < g_list_model_get_n_items(samples); i++) {
     g_autoptr(LimnerSample) sample = g_list_model_get_item(samples, i);
-    if (limner_sample_get_picture(sample))
+    if (limner_sample_get_picture(sample) && !g_hash_table_contains(self->hidden, sample))
       g_list_store_insert(self->earlier, position++, sample);
   }
 }
@@ -184,8 +186,10 @@ GPtrArray *limner_gallery_dup_chosen(LimnerGallery *self) {
   for (guint64 i = 0; !focused && !cards && i < gtk_bitset_get_size(earlier); i++)
     g_ptr_array_add(chosen, g_list_model_get_item(G_LIST_MODEL(self->earlier),
                                                   gtk_bitset_get_nth(earlier, (guint)i)));
-  if (chosen->len == 0)
-    add_card(chosen, gtk_flow_box_get_child_at_index(self->set_box, 0));
+  for (int i = 0; chosen->len == 0 && gtk_flow_box_get_child_at_index(self->set_box, i); i++) {
+    GtkWidget *card = GTK_WIDGET(gtk_flow_box_get_child_at_index(self->set_box, i));
+    add_card(chosen, gtk_widget_get_visible(card) ? card : NULL);
+  }
   return chosen;
 }
 
@@ -193,6 +197,73 @@ LimnerSample *limner_gallery_get_chosen(LimnerGallery *self) {
   g_autoptr(GPtrArray) chosen = limner_gallery_dup_chosen(self);
   return chosen->len > 0 ? chosen->pdata[0] : NULL; // held by its list
 }
+
+// --- what was deleted ----------------------------------------------------------------------------
+
+static gboolean is_one_of(LimnerSample *sample, GPtrArray *entries) {
+  LimnerEntry *entry = limner_sample_get_entry(sample);
+  for (guint i = 0; entry && i < entries->len; i++)
+    if (limner_entry_get_facts(entry)->id == limner_entry_get_facts(entries->pdata[i])->id)
+      return TRUE;
+  return FALSE;
+}
+
+static void hide_earlier(LimnerGallery *self, GPtrArray *entries) {
+  for (guint i = g_list_model_get_n_items(G_LIST_MODEL(self->earlier)); i-- > 0;) {
+    g_autoptr(LimnerSample) sample = g_list_model_get_item(G_LIST_MODEL(self->earlier), i);
+    if (!is_one_of(sample, entries))
+      continue;
+    g_hash_table_add(self->hidden, g_object_ref(sample));
+    g_list_store_remove(self->earlier, i);
+  }
+}
+
+static LimnerSample *dup_hidden(LimnerGallery *self, GPtrArray *entries) {
+  GHashTableIter iter;
+  gpointer sample;
+  g_hash_table_iter_init(&iter, self->hidden);
+  while (g_hash_table_iter_next(&iter, &sample, NULL))
+    if (is_one_of(sample, entries))
+      return g_object_ref(sample);
+  return NULL;
+}
+
+static gboolean is_of_set(LimnerGallery *self, LimnerSample *sample) {
+  guint position = 0;
+  return self->job &&
+         g_list_store_find(G_LIST_STORE(limner_job_get_samples(self->job)), sample, &position);
+}
+
+// What is no part of the set any more comes back as the newest of the earlier ones.
+static void show_again(LimnerGallery *self, GPtrArray *entries) {
+  LimnerSample *sample;
+  while ((sample = dup_hidden(self, entries))) {
+    g_hash_table_remove(self->hidden, sample);
+    if (!is_of_set(self, sample))
+      g_list_store_insert(self->earlier, 0, sample);
+    g_object_unref(sample);
+  }
+}
+
+void limner_gallery_set_hidden(LimnerGallery *self, GPtrArray *entries, gboolean is_hidden) {
+  GtkFlowBoxChild *card;
+  if (is_hidden)
+    hide_earlier(self, entries);
+  for (int i = 0; (card = gtk_flow_box_get_child_at_index(self->set_box, i)); i++) {
+    LimnerSample *sample = limner_sample_card_get_sample(LIMNER_SAMPLE_CARD(card));
+    if (!is_one_of(sample, entries))
+      continue;
+    if (is_hidden)
+      g_hash_table_add(self->hidden, g_object_ref(sample));
+    gtk_flow_box_unselect_child(self->set_box, card);
+    gtk_widget_set_visible(GTK_WIDGET(card), !is_hidden);
+  }
+  if (!is_hidden)
+    show_again(self, entries);
+  update_page(self);
+}
+
+// --- going from one to the next ------------------------------------------------------------------
 
 static LimnerSample *dup_at(LimnerGallery *self, int index) {
   GListModel *set = self->job ? limner_job_get_samples(self->job) : NULL;
@@ -203,14 +274,21 @@ static LimnerSample *dup_at(LimnerGallery *self, int index) {
                        : g_list_model_get_item(G_LIST_MODEL(self->earlier), (guint)(index - n_set));
 }
 
+static LimnerSample *find_shown(LimnerGallery *self, int from, int step) {
+  for (int i = from + step;; i += step) {
+    g_autoptr(LimnerSample) there = dup_at(self, i);
+    if (!there || !g_hash_table_contains(self->hidden, there))
+      return there; // held by its list
+  }
+}
+
 LimnerSample *limner_gallery_get_neighbour(LimnerGallery *self, LimnerSample *sample, int step) {
   for (int i = 0;; i++) {
     g_autoptr(LimnerSample) here = dup_at(self, i);
     if (!here)
       return NULL;
-    g_autoptr(LimnerSample) there = here == sample ? dup_at(self, i + step) : NULL;
     if (here == sample)
-      return there; // held by its list
+      return find_shown(self, i, step);
   }
 }
 
@@ -249,6 +327,11 @@ static void limner_gallery_dispose(GObject *object) {
   G_OBJECT_CLASS(limner_gallery_parent_class)->dispose(object);
 }
 
+static void limner_gallery_finalize(GObject *object) {
+  g_hash_table_unref(LIMNER_GALLERY(object)->hidden);
+  G_OBJECT_CLASS(limner_gallery_parent_class)->finalize(object);
+}
+
 static void bind_template(GtkWidgetClass *widget_class) {
   gtk_widget_class_set_template_from_resource(widget_class,
                                               "/org/limner/Limner/ui/limner-gallery.ui");
@@ -276,6 +359,7 @@ static void bind_template(GtkWidgetClass *widget_class) {
 
 static void limner_gallery_class_init(LimnerGalleryClass *klass) {
   G_OBJECT_CLASS(klass)->dispose = limner_gallery_dispose;
+  G_OBJECT_CLASS(klass)->finalize = limner_gallery_finalize;
   g_type_ensure(LIMNER_TYPE_PROGRESS);
   g_type_ensure(LIMNER_TYPE_SAMPLE);
   g_type_ensure(LIMNER_TYPE_SEEN);
@@ -284,6 +368,7 @@ static void limner_gallery_class_init(LimnerGalleryClass *klass) {
 
 static void limner_gallery_init(LimnerGallery *self) {
   gtk_widget_init_template(GTK_WIDGET(self));
+  self->hidden = g_hash_table_new_full(NULL, NULL, g_object_unref, NULL);
   self->job_signals = g_signal_group_new(LIMNER_TYPE_JOB);
   g_signal_group_connect_swapped(self->job_signals, "notify", G_CALLBACK(on_job_changed), self);
   update_failure(self);

@@ -20,7 +20,9 @@ LimnerJob *limner_gallery_get_job(LimnerGallery *self); // borrowed, may be NULL
 // The LimnerSample that are chosen, in the order in which they are shown: the one with the focus,
 // or those that are selected and it is one of; else the first of the set. Owned, maybe empty.
 GPtrArray *limner_gallery_dup_chosen(LimnerGallery *self);
-// The first of them; borrowed, may be NULL.
+// Takes the samples that are these LimnerEntry of the library out of sight, or shows them again.
+void limner_gallery_set_hidden(LimnerGallery *self, GPtrArray *entries, gboolean is_hidden);
+// The first of those that are chosen; borrowed, may be NULL.
 LimnerSample *limner_gallery_get_chosen(LimnerGallery *self);
 // The sample `step` places after this one, the set first and the earlier ones after it; borrowed,
 // NULL where there is none.

@@ -144,17 +144,34 @@ static LimnerSample *shown_sample(LimnerWindow *self) {
                                       : limner_gallery_get_chosen(self->gallery);
 }
 
+// Of the large view or the gallery.
+GPtrArray *limner_window_dup_samples(LimnerWindow *self) {
+  if (!limner_window_is_large(self))
+    return limner_gallery_dup_chosen(self->gallery);
+  GPtrArray *samples = g_ptr_array_new_with_free_func(g_object_unref);
+  LimnerSample *sample = limner_large_view_get_sample(self->large_view);
+  if (sample)
+    g_ptr_array_add(samples, g_object_ref(sample));
+  return samples;
+}
+
+static void add_entry(GPtrArray *entries, LimnerEntry *entry) {
+  if (entry)
+    g_ptr_array_add(entries, g_object_ref(entry));
+}
+
 // Of the page that is shown. Owned, maybe empty.
 static GPtrArray *dup_entries(LimnerWindow *self) {
   if (limner_window_is_library(self))
     return limner_library_page_dup_chosen(self->library_page);
   GPtrArray *entries = g_ptr_array_new_with_free_func(g_object_unref);
-  LimnerSample *sample = limner_window_is_tree(self) ? NULL : shown_sample(self);
-  LimnerEntry *entry = limner_window_is_tree(self) ? limner_tree_get_chosen(self->tree)
-                       : sample                    ? limner_sample_get_entry(sample)
-                                                   : NULL;
-  if (entry)
-    g_ptr_array_add(entries, g_object_ref(entry));
+  if (limner_window_is_tree(self)) {
+    add_entry(entries, limner_tree_get_chosen(self->tree));
+    return entries;
+  }
+  g_autoptr(GPtrArray) samples = limner_window_dup_samples(self);
+  for (guint i = 0; i < samples->len; i++)
+    add_entry(entries, limner_sample_get_entry(samples->pdata[i]));
   return entries;
 }
 
@@ -264,6 +281,7 @@ static void delete_chosen(GtkWidget *widget, const char *action, GVariant *param
   if (!entries)
     return;
   if (limner_entry_get_facts(entries->pdata[0])->is_deleted) {
+    limner_gallery_set_hidden(self->gallery, entries, FALSE);
     change_entries(self, restore, entries, on_changed);
     limner_window_say(self, _("Put back"));
     return;
@@ -272,6 +290,7 @@ static void delete_chosen(GtkWidget *widget, const char *action, GVariant *param
   self->deleted = g_ptr_array_ref(entries);
   if (limner_window_is_large(self))
     limner_window_go_back(self);
+  limner_gallery_set_hidden(self->gallery, entries, TRUE);
   change_entries(self, delete, entries, on_changed);
   say_deleted(self, entries->len);
 }
@@ -280,6 +299,7 @@ static void undo(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
   if (!self->deleted)
     return;
+  limner_gallery_set_hidden(self->gallery, self->deleted, FALSE);
   change_entries(self, restore, self->deleted, on_changed);
   g_clear_pointer(&self->deleted, g_ptr_array_unref);
   limner_window_say(self, _("Put back"));

@@ -117,7 +117,8 @@ static void save_sample(LimnerWindow *self, LimnerSample *sample) {
 }
 
 static void save(GtkWidget *widget, const char *action, GVariant *parameter) {
-  limner_window_use_sample(LIMNER_WINDOW(widget), save_sample);
+  if (!limner_window_save_several(LIMNER_WINDOW(widget)))
+    limner_window_use_sample(LIMNER_WINDOW(widget), save_sample);
 }
 
 static void on_save_chosen(LimnerWindow *self, int response) {
@@ -141,7 +142,8 @@ static void save_sample_as(LimnerWindow *self, LimnerSample *sample) {
 }
 
 static void save_as(GtkWidget *widget, const char *action, GVariant *parameter) {
-  limner_window_use_sample(LIMNER_WINDOW(widget), save_sample_as);
+  if (!limner_window_export_several(LIMNER_WINDOW(widget)))
+    limner_window_use_sample(LIMNER_WINDOW(widget), save_sample_as);
 }
 
 static void show_file(GtkWidget *widget, const char *action, GVariant *parameter) {

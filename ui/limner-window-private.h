@@ -4,6 +4,7 @@
 #ifndef LIMNER_WINDOW_PRIVATE_H
 #define LIMNER_WINDOW_PRIVATE_H
 
+#include "app/export.h"
 #include "ui/limner-controls.h"
 #include "ui/limner-gallery.h"
 #include "ui/limner-large-view.h"
@@ -44,6 +45,7 @@ struct _LimnerWindow {
   GSignalGroup *job_signals; // of the job in the gallery
   GtkFileChooserNative *chooser;
   AdwToast *toast;          // the last one while it is shown
+  GPtrArray *exporting;     // what the open export dialog is about: LimnerEntry or LimnerSample
   LimnerPicture *saving_as; // what the open Save As dialog is about
   // Borrowed
   AdwToastOverlay *toasted; // where the toast is
@@ -75,6 +77,8 @@ gboolean limner_window_is_tree(LimnerWindow *self);
 // LimnerEntry of the pictures that an action is about; says so and gives NULL where there are none.
 // Owned.
 GPtrArray *limner_window_dup_chosen(LimnerWindow *self);
+// LimnerSample that an action of the gallery or the large view is about. Owned, maybe empty.
+GPtrArray *limner_window_dup_samples(LimnerWindow *self);
 // Opens the large view; `from` is the page that leads back.
 void limner_window_view_sample(LimnerWindow *self, LimnerSample *sample, GtkWidget *from);
 // Paints it, with a draft where there is a library.
@@ -113,6 +117,13 @@ void limner_window_update_drafts(LimnerWindow *self);
 void limner_window_forget_failed(LimnerWindow *self, LimnerJob *job);
 // Lets go of the job shown, and of its pictures.
 void limner_window_drop_job(LimnerWindow *self);
+// Several pictures that are chosen, saved or exported together; FALSE = there are not several.
+gboolean limner_window_save_several(LimnerWindow *self);
+gboolean limner_window_export_several(LimnerWindow *self);
+// LimnerEntry or LimnerSample to files of a folder, none of which is overwritten; `is_bare`:
+// without what they say of how they were made.
+void limner_window_export(LimnerWindow *self, GPtrArray *items, const char *folder,
+                          LimnerFormat format, gboolean is_bare);
 void limner_window_install_compare_actions(GtkWidgetClass *widget_class);
 void limner_window_init_library(LimnerWindow *self);
 void limner_window_dispose_library(LimnerWindow *self);

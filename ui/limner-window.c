@@ -358,6 +358,7 @@ static void limner_window_dispose(GObject *object) {
   g_clear_object(&self->chooser);
   g_clear_object(&self->toast);
   g_clear_pointer(&self->saving_as, limner_picture_unref);
+  g_clear_pointer(&self->exporting, g_ptr_array_unref);
   g_clear_object(&self->settings);
   g_clear_object(&self->queue);
   gtk_widget_dispose_template(GTK_WIDGET(object), LIMNER_TYPE_WINDOW);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Working with what is painted: comparing pictures, and the window's ways to them. The argument is
 // a small model folder, with which jobs are really run.
+#include "app/recipe.h"
 #include "tests/ui/waiting.h"
 #include "ui/limner-divider.h"
 #include "ui/limner-drag.h"
@@ -275,6 +276,104 @@ static void test_compare_chain(void) {
   studio_clear(&studio);
 }
 
+// --- several together ----------------------------------------------------------------------------
+
+static guint count_files(const char *folder, const char *end) {
+  guint n = 0;
+  GDir *dir = g_dir_open(folder, 0, NULL);
+  const char *name;
+  while (dir && (name = g_dir_read_name(dir)))
+    n += g_str_has_suffix(name, end);
+  g_clear_pointer(&dir, g_dir_close);
+  return n;
+}
+
+static GtkFlowBoxChild *card_of(Studio *studio, int index) {
+  GtkFlowBox *set = template_child(studio->window->gallery, LIMNER_TYPE_GALLERY, "set_box");
+  return gtk_flow_box_get_child_at_index(set, index);
+}
+
+static void select_card(Studio *studio, int index) {
+  GtkFlowBox *set = template_child(studio->window->gallery, LIMNER_TYPE_GALLERY, "set_box");
+  gtk_flow_box_select_child(set, card_of(studio, index));
+}
+
+static void test_several_deleted(void) {
+  Studio studio = studio_new();
+  LimnerGallery *gallery = studio.window->gallery;
+  LimnerJob *job = paint(&studio, "a boat", NULL, 3);
+  for (guint i = 0; i < 3; i++)
+    wait_until(limner_sample_get_entry(sample_of(job, i)));
+  select_card(&studio, 0);
+  select_card(&studio, 1);
+  act(&studio, "win.delete");
+  wait_until(n_items(pictures_of(&studio)) == 1);
+  g_assert_false(gtk_widget_get_visible(GTK_WIDGET(card_of(&studio, 1))));
+  g_assert_true(limner_gallery_get_chosen(gallery) == sample_of(job, 2)); // the one that is left
+  g_assert_null(limner_gallery_get_neighbour(gallery, sample_of(job, 2), -1));
+  act(&studio, "win.undo");
+  wait_until(n_items(pictures_of(&studio)) == 3);
+  g_assert_true(gtk_widget_get_visible(GTK_WIDGET(card_of(&studio, 1))));
+  // What is deleted when its set is the present one no more does not come back by itself.
+  select_card(&studio, 2);
+  act(&studio, "win.delete");
+  wait_until(n_items(pictures_of(&studio)) == 2);
+  limner_gallery_show_job(gallery, NULL);
+  GListModel *earlier = template_child(gallery, LIMNER_TYPE_GALLERY, "earlier");
+  g_assert_cmpuint(n_items(earlier), ==, 2);
+  act(&studio, "win.undo");
+  g_assert_cmpuint(n_items(earlier), ==, 3);
+  wait_until(n_items(pictures_of(&studio)) == 3);
+  GtkSelectionModel *selection = template_child(gallery, LIMNER_TYPE_GALLERY, "earlier_selection");
+  gtk_selection_model_select_all(selection);
+  act(&studio, "win.delete");
+  g_assert_cmpuint(n_items(earlier), ==, 0);
+  wait_until(n_items(pictures_of(&studio)) == 0);
+  act(&studio, "win.undo");
+  g_assert_cmpuint(n_items(earlier), ==, 3);
+  wait_until(n_items(pictures_of(&studio)) == 3);
+  studio_clear(&studio);
+}
+
+static void test_several_exported(void) {
+  Studio studio = studio_new();
+  paint(&studio, "a boat", NULL, 3);
+  g_autofree char *jpegs = g_build_filename(studio.root, "jpegs", NULL);
+  g_autofree char *bare = g_build_filename(studio.root, "bare", NULL);
+  select_card(&studio, 0);
+  select_card(&studio, 2);
+  g_autoptr(GPtrArray) samples = limner_gallery_dup_chosen(studio.window->gallery);
+  limner_window_export(studio.window, samples, jpegs, LIMNER_FORMAT_JPEG, FALSE);
+  wait_until(count_files(jpegs, "_2.jpg") == 1);
+  settle();
+  g_assert_cmpuint(count_files(jpegs, ".jpg"), ==, 2);
+  // Saved by the library already, they are not saved a second time.
+  g_assert_true(limner_window_save_several(studio.window));
+  settle();
+  g_autofree char *own = g_build_filename(studio.root, "pictures", NULL);
+  g_assert_cmpuint(count_files(own, ".png"), ==, 3);
+  act(&studio, "win.library");
+  gtk_selection_model_select_all(GTK_SELECTION_MODEL(pictures_of(&studio)));
+  g_autoptr(GPtrArray) entries = limner_window_dup_chosen(studio.window);
+  limner_window_export(studio.window, entries, bare, LIMNER_FORMAT_PNG, TRUE);
+  limner_window_export(studio.window, entries, bare, LIMNER_FORMAT_PNG,
+                       FALSE); // nothing overwritten
+  wait_until(count_files(bare, ".png") == 6);
+  settle();
+  guint n_told = 0;
+  for (int i = 0; i < 3; i++)
+    for (int copy = 1; copy <= 2; copy++) {
+      g_autofree char *name =
+          g_strdup_printf(copy == 1 ? "limner-7_%d.png" : "limner-7_%d-2.png", i);
+      g_autofree char *path = g_build_filename(bare, name, NULL);
+      g_autofree char *json = NULL, *parameters = NULL;
+      g_assert_true(limner_recipe_read_chunks(path, &json, &parameters, NULL));
+      n_told += json != NULL;
+    }
+  g_assert_cmpuint(n_told, ==, 3); // of each one copy
+  studio_clear(&studio);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   adw_init();
@@ -283,5 +382,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/studio/compare/origin", test_compare_origin);
   g_test_add_func("/studio/compare/samples", test_compare_samples);
   g_test_add_func("/studio/compare/chain", test_compare_chain);
+  g_test_add_func("/studio/several/deleted", test_several_deleted);
+  g_test_add_func("/studio/several/exported", test_several_exported);
   return g_test_run();
 }
