@@ -378,6 +378,42 @@ gpointer limner_job_queue_call_finish(GAsyncResult *result, GError **error) {
   return g_task_propagate_pointer(G_TASK(result), error);
 }
 
+// Exchanges two jobs' turns. What else waits between them, a model to be opened, stays where it is.
+static gboolean swap_turns(GAsyncQueue *commands, LimnerJob *a, LimnerJob *b) {
+  g_autoptr(GPtrArray) taken = g_ptr_array_new();
+  Command *turns[2] = {NULL};
+  g_async_queue_lock(commands);
+  for (Command *command; (command = g_async_queue_try_pop_unlocked(commands));) {
+    g_ptr_array_add(taken, command);
+    if (command->job && (command->job == a || command->job == b))
+      turns[command->job == b] = command;
+  }
+  const gboolean can_swap = turns[0] && turns[1];
+  if (can_swap) {
+    turns[0]->job = b;
+    turns[1]->job = a;
+  }
+  for (guint i = 0; i < taken->len; i++)
+    g_async_queue_push_unlocked(commands, taken->pdata[i]);
+  g_async_queue_unlock(commands);
+  return can_swap;
+}
+
+gboolean limner_job_queue_move(LimnerJobQueue *self, LimnerJob *job, int by) {
+  guint position = 0;
+  if (!g_list_store_find(self->jobs, job, &position) || (position == 0 && by < 0))
+    return FALSE;
+  const guint there = by < 0 ? position - 1 : position + 1;
+  g_autoptr(LimnerJob) other = g_list_model_get_item(G_LIST_MODEL(self->jobs), there);
+  if (!other || !swap_turns(self->commands, job, other))
+    return FALSE;
+  gpointer swapped[2] = {by < 0 ? job : other, by < 0 ? other : job};
+  g_object_ref(job); // the list may hold the last reference
+  g_list_store_splice(self->jobs, MIN(position, there), 2, swapped, 2);
+  g_object_unref(job);
+  return TRUE;
+}
+
 void limner_job_queue_cancel_all(LimnerJobQueue *self) {
   for (guint i = 0; i < limner_job_queue_get_n_active(self); i++) {
     g_autoptr(LimnerJob) job = g_list_model_get_item(G_LIST_MODEL(self->jobs), i);

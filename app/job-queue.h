@@ -46,6 +46,9 @@ const LimnerModelSummary *limner_job_queue_get_model(LimnerJobQueue *self); // N
 const GError *limner_job_queue_get_model_error(LimnerJobQueue *self);       // set when FAILED
 // Takes a reference. The job must be new.
 void limner_job_queue_add(LimnerJobQueue *self, LimnerJob *job);
+// Moves a job that waits to before (-1) or behind (1) the one beside it. FALSE = one of the two
+// runs already, or there is none there.
+gboolean limner_job_queue_move(LimnerJobQueue *self, LimnerJob *job, int by);
 void limner_job_queue_cancel_all(LimnerJobQueue *self);
 guint limner_job_queue_get_n_active(LimnerJobQueue *self);
 // The running job, or NULL; borrowed.
