@@ -5,6 +5,9 @@
 #include "app/draft.h"
 #include "ui/limner-words.h"
 
+#include <adwaita.h>
+#include <glib/gi18n.h>
+
 struct _LimnerProgress {
   GtkWidget parent_instance;
   // Template
@@ -56,6 +59,7 @@ static void limner_progress_dispose(GObject *object) {
 static void limner_progress_class_init(LimnerProgressClass *klass) {
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS(klass);
   G_OBJECT_CLASS(klass)->dispose = limner_progress_dispose;
+  g_type_ensure(ADW_TYPE_SPLIT_BUTTON);
   gtk_widget_class_set_template_from_resource(widget_class,
                                               "/org/limner/Limner/ui/limner-progress.ui");
   gtk_widget_class_bind_template_child(widget_class, LimnerProgress, words_label);
@@ -65,8 +69,20 @@ static void limner_progress_class_init(LimnerProgressClass *klass) {
   gtk_widget_class_bind_template_child(widget_class, LimnerProgress, bar);
 }
 
+// libadwaita names neither half of its button.
+static void name_halves(GtkWidget *button) {
+  for (GtkWidget *half = gtk_widget_get_first_child(button); half;
+       half = gtk_widget_get_next_sibling(half)) {
+    const char *name = GTK_IS_MENU_BUTTON(half) ? _("How to stop") : _("Stop");
+    GtkWidget *inner = GTK_IS_MENU_BUTTON(half) ? gtk_widget_get_first_child(half) : half;
+    gtk_accessible_update_property(GTK_ACCESSIBLE(half), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(inner), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+  }
+}
+
 static void limner_progress_init(LimnerProgress *self) {
   gtk_widget_init_template(GTK_WIDGET(self));
+  name_halves(self->stop_button);
   self->job_signals = g_signal_group_new(LIMNER_TYPE_JOB);
   g_signal_group_connect_swapped(self->job_signals, "notify", G_CALLBACK(update), self);
 }

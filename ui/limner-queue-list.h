@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The jobs that run and wait, each with its progress and a button that takes it out.
+// The jobs that run and wait, with how far they are, what they will take, and their order.
 #ifndef LIMNER_QUEUE_LIST_H
 #define LIMNER_QUEUE_LIST_H
 
@@ -7,6 +7,7 @@
 
 #include <gtk/gtk.h>
 
+// Signals: "repeat" (LimnerJob *job): it is asked for once more.
 #define LIMNER_TYPE_QUEUE_LIST (limner_queue_list_get_type())
 G_DECLARE_FINAL_TYPE(LimnerQueueList, limner_queue_list, LIMNER, QUEUE_LIST, GtkWidget)
 

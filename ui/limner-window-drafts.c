@@ -177,6 +177,21 @@ static void discard_offered(GtkWidget *widget, const char *action, GVariant *par
     discard_ids(LIMNER_WINDOW(widget), (const char *const *)ids);
 }
 
+// A job that was done before it could be stopped has its pictures in the library.
+void limner_window_end_discarding(LimnerWindow *self) {
+  LimnerJob *job = limner_gallery_get_job(self->gallery);
+  if (!job || job != self->discarding || !limner_job_is_over(job))
+    return;
+  const gboolean is_stopped = limner_job_get_state(job) == LIMNER_JOB_CANCELLED;
+  g_autofree char *id = g_strdup(limner_job_get_draft_id(job));
+  const char *const ids[] = {id, NULL};
+  if (is_stopped)
+    limner_window_drop_job(self);
+  g_clear_object(&self->discarding);
+  if (is_stopped && id && self->library)
+    discard_ids(self, ids);
+}
+
 // What could not even be begun has nothing to be kept for.
 void limner_window_forget_failed(LimnerWindow *self, LimnerJob *job) {
   const char *const ids[] = {limner_job_get_draft_id(job), NULL};

@@ -42,6 +42,7 @@ struct _LimnerWindow {
   GPtrArray *drafts;         // of LimnerDraftFacts that are offered; NULL = not known yet
   LimnerEntry *comparing;    // what is to be loaded to be compared; NULL = nothing
   GCancellable *opening;     // of the picture that is to be looked at; NULL = none
+  LimnerJob *discarding;     // stopped to leave nothing; NULL = none
   GSignalGroup *job_signals; // of the job in the gallery
   GtkFileChooserNative *chooser;
   AdwToast *toast;          // the last one while it is shown
@@ -115,6 +116,8 @@ void limner_window_install_draft_actions(GtkWidgetClass *widget_class);
 void limner_window_update_drafts(LimnerWindow *self);
 // Leaves nothing of a failed job that had not begun to paint.
 void limner_window_forget_failed(LimnerWindow *self, LimnerJob *job);
+// Leaves nothing of the job shown when that was asked for and it is over.
+void limner_window_end_discarding(LimnerWindow *self);
 // Lets go of the job shown, and of its pictures.
 void limner_window_drop_job(LimnerWindow *self);
 // Several pictures that are chosen, saved or exported together; FALSE = there are not several.
@@ -124,6 +127,9 @@ gboolean limner_window_export_several(LimnerWindow *self);
 // without what they say of how they were made.
 void limner_window_export(LimnerWindow *self, GPtrArray *items, const char *folder,
                           LimnerFormat format, gboolean is_bare);
+// Tells the desktop of jobs that end while the window is not looked at.
+void limner_window_watch_queue(LimnerWindow *self);
+void limner_window_install_queue_actions(GtkWidgetClass *widget_class);
 void limner_window_install_compare_actions(GtkWidgetClass *widget_class);
 void limner_window_init_library(LimnerWindow *self);
 void limner_window_dispose_library(LimnerWindow *self);

@@ -125,6 +125,8 @@ static void update_queue(LimnerWindow *self) {
   gtk_menu_button_set_label(self->queue_button, label);
   gtk_widget_set_visible(GTK_WIDGET(self->queue_button), n_waiting > 0);
   gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.stop", n_active > 0);
+  gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.stop-after", n_active > 0);
+  gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.stop-discard", n_active > 0);
 }
 
 // --- jobs ----------------------------------------------------------------------------------------
@@ -137,29 +139,16 @@ static gboolean is_told_by_job(LimnerWindow *self) {
   return job_error && error && strcmp(job_error->message, error->message) == 0;
 }
 
-// Where the window is not looked at, the desktop tells what came of it.
-static void notify(LimnerWindow *self, const char *title, const char *words) {
-  GApplication *application = G_APPLICATION(gtk_window_get_application(GTK_WINDOW(self)));
-  if (gtk_window_is_active(GTK_WINDOW(self)) || !application)
-    return;
-  g_autoptr(GNotification) news = g_notification_new(title);
-  g_notification_set_body(news, words);
-  g_application_send_notification(application, "done", news);
-}
-
 static void on_job_state(LimnerWindow *self, GParamSpec *pspec, LimnerJob *job) {
   const LimnerJobState state = limner_job_get_state(job);
   update_title(self);
   if (is_told_by_job(self))
     gtk_info_bar_set_revealed(self->message_bar, FALSE);
-  if (state == LIMNER_JOB_FAILED) {
-    notify(self, _("The Pictures Could Not Be Painted"), limner_job_get_error(job)->message);
+  if (state == LIMNER_JOB_FAILED)
     limner_window_forget_failed(self, job);
-  }
-  if (state != LIMNER_JOB_DONE)
-    return;
-  notify(self, _("The Pictures Are Ready"), limner_job_get_request(job)->prompt);
-  if (adw_leaflet_get_visible_child(self->pages) != self->main_page)
+  if (state == LIMNER_JOB_CANCELLED)
+    limner_window_end_discarding(self);
+  if (state == LIMNER_JOB_DONE && adw_leaflet_get_visible_child(self->pages) != self->main_page)
     limner_window_say(self, _("The pictures are ready"));
 }
 
@@ -178,6 +167,7 @@ void limner_window_drop_job(LimnerWindow *self) {
 
 // Shows the next job of the queue once the one shown is over.
 static void on_queue_changed(LimnerWindow *self) {
+  limner_window_end_discarding(self);
   LimnerJob *shown = limner_gallery_get_job(self->gallery);
   if (!shown || limner_job_is_over(shown)) {
     g_autoptr(LimnerJob) next = g_list_model_get_item(G_LIST_MODEL(self->queue), 0);
@@ -215,11 +205,6 @@ static void stop(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerJob *job = limner_gallery_get_job(self->gallery);
   if (job && !limner_job_is_over(job))
     limner_job_cancel(job);
-}
-
-static void stop_all(GtkWidget *widget, const char *action, GVariant *parameter) {
-  g_queue_clear_full(&LIMNER_WINDOW(widget)->requests, (GDestroyNotify)limner_request_free);
-  limner_job_queue_cancel_all(LIMNER_WINDOW(widget)->queue);
 }
 
 static void new_picture(GtkWidget *widget, const char *action, GVariant *parameter) {
@@ -342,6 +327,7 @@ LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *que
   g_signal_connect_object(queue, "notify::model-state", G_CALLBACK(on_model_state), self,
                           G_CONNECT_SWAPPED);
   limner_queue_list_set_queue(self->queue_list, queue);
+  limner_window_watch_queue(self);
   limner_controls_bind_settings(self->controls, settings);
   restore(self);
   on_model_state(self);
@@ -355,6 +341,7 @@ static void limner_window_dispose(GObject *object) {
   limner_window_dispose_library(self);
   g_action_map_remove_action(G_ACTION_MAP(self), "controls"); // it would hold the flap
   g_clear_object(&self->job_signals);
+  g_clear_object(&self->discarding);
   g_clear_object(&self->chooser);
   g_clear_object(&self->toast);
   g_clear_pointer(&self->saving_as, limner_picture_unref);
@@ -394,11 +381,10 @@ static void install_actions(GtkWidgetClass *widget_class) {
     const char *name;
     GtkWidgetActionActivateFunc activate;
   } actions[] = {
-      {"win.generate", generate},     {"win.paint-example", paint_example},
-      {"win.retry", retry},           {"win.stop", stop},
-      {"win.stop-all", stop_all},     {"win.new", new_picture},
-      {"win.open-model", open_model}, {"win.use-demo", use_demo},
-      {"win.escape", escape},
+      {"win.generate", generate}, {"win.paint-example", paint_example},
+      {"win.retry", retry},       {"win.stop", stop},
+      {"win.new", new_picture},   {"win.open-model", open_model},
+      {"win.use-demo", use_demo}, {"win.escape", escape},
   };
   for (gsize i = 0; i < G_N_ELEMENTS(actions); i++)
     gtk_widget_class_install_action(widget_class, actions[i].name, NULL, actions[i].activate);
@@ -408,6 +394,7 @@ static void install_actions(GtkWidgetClass *widget_class) {
   limner_window_install_recipe_actions(widget_class);
   limner_window_install_tree_actions(widget_class);
   limner_window_install_compare_actions(widget_class);
+  limner_window_install_queue_actions(widget_class);
 }
 
 static void limner_window_class_init(LimnerWindowClass *klass) {

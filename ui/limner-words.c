@@ -95,6 +95,54 @@ double limner_words_get_fraction(LimnerJob *job) {
   return CLAMP((double)limner_job_get_n_done(job) / n_total, 0, 1);
 }
 
+// Rows of one sample in a step: what a picture is changed by is looked at in one more.
+static double cost(const LimnerRequest *request) {
+  return (request->input ? 3 : 2) * (double)request->n_samples;
+}
+
+// Seconds that a job will take by the speed of the one that runs; negative = not known.
+static double estimate(LimnerJobQueue *queue, LimnerJob *job) {
+  LimnerJob *running = limner_job_queue_get_running(queue);
+  const double per_s = running ? limner_job_get_tokens_per_second(running) : 0;
+  const LimnerModelSummary *model = limner_job_queue_get_model(queue);
+  if (per_s <= 0 || !model)
+    return -1;
+  const LimnerRequest *present = limner_job_get_request(running);
+  const double sample_s = model->n_image_tokens / per_s * present->n_samples / cost(present);
+  return sample_s * cost(limner_job_get_request(job));
+}
+
+static char *dup_duration(double seconds) {
+  return seconds < 100 ? g_strdup_printf(_("%.0f s"), fmax(1, ceil(seconds)))
+                       : g_strdup_printf(_("%.0f min"), ceil(seconds / 60));
+}
+
+char *limner_words_for_waiting(LimnerJobQueue *queue, LimnerJob *job) {
+  const double seconds = estimate(queue, job);
+  if (seconds < 0)
+    return NULL;
+  g_autofree char *duration = dup_duration(seconds);
+  // Translators: how long a job will take: "about 20 s"
+  return g_strdup_printf(_("about %s"), duration);
+}
+
+char *limner_words_for_queue(LimnerJobQueue *queue) {
+  LimnerJob *running = limner_job_queue_get_running(queue);
+  double seconds = running ? limner_job_get_seconds_left(running) : -1;
+  if (seconds < 0)
+    return NULL;
+  for (guint i = 0; i < g_list_model_get_n_items(G_LIST_MODEL(queue)); i++) {
+    g_autoptr(LimnerJob) job = g_list_model_get_item(G_LIST_MODEL(queue), i);
+    const double more = job == running ? 0 : estimate(queue, job);
+    if (more < 0)
+      return NULL;
+    seconds += more;
+  }
+  g_autofree char *duration = dup_duration(seconds);
+  // Translators: until all jobs are done: "about 3 min left in all"
+  return g_strdup_printf(_("about %s left in all"), duration);
+}
+
 char *limner_words_for_sample(LimnerSample *sample) {
   const LimnerRequest *request = limner_sample_get_request(sample);
   const char *prompt = *request->prompt ? request->prompt : _("no prompt");

@@ -8,7 +8,6 @@
 #include "ui/limner-library-list.h"
 #include "ui/limner-library-page.h"
 #include "ui/limner-progress.h"
-#include "ui/limner-queue-list.h"
 #include "ui/limner-thumbnail.h"
 #include "ui/limner-window-private.h"
 
@@ -520,29 +519,6 @@ static void test_stopped(void) {
   studio_clear(&studio);
 }
 
-static void test_queue_list(void) {
-  LimnerJobQueue *queue = limner_job_queue_new();
-  LimnerQueueList *list = g_object_ref_sink(g_object_new(LIMNER_TYPE_QUEUE_LIST, NULL));
-  const LimnerRequest request = new_request();
-  g_autoptr(LimnerJob) first = limner_job_new(&request);
-  g_autoptr(LimnerJob) second = limner_job_new(&request);
-  limner_queue_list_set_queue(list, queue);
-  limner_job_queue_set_model(queue, model_folder, "cpu");
-  limner_job_queue_add(queue, first);
-  limner_job_queue_add(queue, second);
-  GtkListBox *box = GTK_LIST_BOX(gtk_widget_get_first_child(GTK_WIDGET(list)));
-  g_assert_nonnull(gtk_list_box_get_row_at_index(box, 1));
-  GtkWidget *row = gtk_list_box_row_get_child(gtk_list_box_get_row_at_index(box, 1));
-  g_signal_emit_by_name(gtk_widget_get_last_child(row), "clicked");
-  wait_until(limner_job_is_over(second) && limner_job_is_over(first));
-  g_assert_cmpint(limner_job_get_state(second), ==, LIMNER_JOB_CANCELLED);
-  g_assert_cmpint(limner_job_get_state(first), ==, LIMNER_JOB_DONE);
-  g_assert_null(gtk_list_box_get_row_at_index(box, 0));
-  g_assert_finalize_object(list);
-  limner_job_queue_shutdown(queue);
-  g_object_unref(queue);
-}
-
 // --- 10,000 pictures -----------------------------------------------------------------------------
 
 static double cpu_ms(void) {
@@ -670,7 +646,6 @@ int main(int argc, char **argv) {
   g_test_add_func("/library/tree", test_tree);
   g_test_add_func("/library/drafts", test_drafts);
   g_test_add_func("/library/stopped", test_stopped);
-  g_test_add_func("/library/queue", test_queue_list);
   g_test_add_func("/library/many", test_many);
   return g_test_run();
 }

@@ -374,6 +374,133 @@ static void test_several_exported(void) {
   studio_clear(&studio);
 }
 
+// --- the queue -----------------------------------------------------------------------------------
+
+// The button of a row whose accessible name is that; borrowed.
+static GtkWidget *find_named(GtkWidget *widget, const char *name) {
+  if (GTK_IS_BUTTON(widget) && !gtk_test_accessible_check_property(
+                                   GTK_ACCESSIBLE(widget), GTK_ACCESSIBLE_PROPERTY_LABEL, name))
+    return widget;
+  GtkWidget *found = NULL;
+  for (GtkWidget *child = gtk_widget_get_first_child(widget); child && !found;
+       child = gtk_widget_get_next_sibling(child))
+    found = find_named(child, name);
+  return found;
+}
+
+static LimnerJob *new_job(const char *prompt) {
+  const LimnerRequest request = {
+      .prompt = (char *)prompt, .n_samples = 2, .seed = 7, .cfg = 3, .temperature = 1, .top_p = 1};
+  return limner_job_new(&request);
+}
+
+static void on_repeat(GtkWidget *list, LimnerJob *job, gpointer data) {
+  *(LimnerJob **)data = job;
+}
+
+// Before there is a model everything waits.
+static void test_queue_list(void) {
+  LimnerJobQueue *queue = limner_job_queue_new();
+  GtkWidget *list = g_object_ref_sink(g_object_new(LIMNER_TYPE_QUEUE_LIST, NULL));
+  static const char *const prompts[] = {"a boat", "a tree", "a fox"};
+  LimnerJob *jobs[3], *repeated = NULL;
+  g_signal_connect(list, "repeat", G_CALLBACK(on_repeat), &repeated);
+  limner_queue_list_set_queue(LIMNER_QUEUE_LIST(list), queue);
+  limner_job_queue_set_model(queue, model_folder, "cpu");
+  for (int i = 0; i < 3; i++) {
+    jobs[i] = new_job(prompts[i]);
+    limner_job_queue_add(queue, jobs[i]);
+  }
+  g_assert_false(gtk_widget_get_sensitive(find_named(list, "“a fox” later")));
+  g_assert_true(gtk_widget_get_sensitive(find_named(list, "“a fox” sooner")));
+  g_signal_emit_by_name(find_named(list, "“a fox” sooner"), "clicked");
+  g_autoptr(LimnerJob) second = g_list_model_get_item(G_LIST_MODEL(queue), 1);
+  g_assert_true(second == jobs[2] || limner_job_is_over(jobs[0])); // else it runs already
+  g_signal_emit_by_name(find_named(list, "“a fox” once more, with another seed"), "clicked");
+  g_assert_true(repeated == jobs[2]);
+  g_signal_emit_by_name(find_named(list, "Take “a tree” out"), "clicked");
+  for (int i = 0; i < 3; i++)
+    wait_until(limner_job_is_over(jobs[i]));
+  g_assert_cmpint(limner_job_get_state(jobs[1]), ==, LIMNER_JOB_CANCELLED);
+  g_assert_cmpint(limner_job_get_state(jobs[2]), ==, LIMNER_JOB_DONE);
+  g_assert_null(find_named(list, "“a fox” later"));
+  g_assert_finalize_object(list);
+  limner_job_queue_shutdown(queue);
+  for (int i = 0; i < 3; i++)
+    g_object_unref(jobs[i]);
+  g_object_unref(queue);
+}
+
+static void note_order(LimnerJob *job, GParamSpec *pspec, gpointer data) {
+  if (limner_job_get_state(job) == LIMNER_JOB_DONE)
+    g_string_append_c(data, limner_job_get_request(job)->prompt[2]);
+}
+
+// Nothing runs before the main loop lets the model's opening be known, so that the order is sure.
+static void test_queue_order(void) {
+  LimnerJobQueue *queue = limner_job_queue_new();
+  GString *order = g_string_new(NULL);
+  static const char *const prompts[] = {"a boat", "a tree", "a fox", "a cat"};
+  LimnerJob *jobs[4];
+  for (int i = 0; i < 4; i++) {
+    jobs[i] = new_job(prompts[i]);
+    g_signal_connect(jobs[i], "notify::state", G_CALLBACK(note_order), order);
+  }
+  limner_job_queue_set_model(queue, model_folder, "cpu");
+  for (int i = 0; i < 4; i++)
+    limner_job_queue_add(queue, jobs[i]);
+  g_assert_true(limner_job_queue_move(queue, jobs[3], -1));
+  g_assert_true(limner_job_queue_move(queue, jobs[3], -1));
+  g_assert_false(limner_job_queue_move(queue, jobs[2], 1)); // the last already
+  for (int i = 0; i < 4; i++)
+    wait_until(limner_job_is_over(jobs[i]));
+  settle();
+  g_assert_cmpstr(order->str, ==, "bctf");
+  limner_job_queue_shutdown(queue);
+  g_assert_false(limner_job_queue_move(queue, jobs[0], 1));
+  for (int i = 0; i < 4; i++)
+    g_assert_finalize_object(jobs[i]);
+  g_assert_finalize_object(queue);
+  g_string_free(order, TRUE);
+}
+
+// Discarded: no card, no draft, no file. After these: what waits becomes a draft.
+static void test_stopping(void) {
+  Studio studio = studio_new();
+  LimnerWindow *window = studio.window;
+  const LimnerRequest request = {.prompt = (char *)"a boat",
+                                 .n_samples = 8,
+                                 .seed = 7,
+                                 .cfg = 3,
+                                 .temperature = 1,
+                                 .top_p = 1};
+  limner_window_paint(window, &request);
+  wait_until(limner_gallery_get_job(window->gallery));
+  LimnerJob *job = g_object_ref(limner_gallery_get_job(window->gallery));
+  act(&studio, "win.stop-discard");
+  wait_until(limner_job_is_over(job));
+  const gboolean is_stopped = limner_job_get_state(job) == LIMNER_JOB_CANCELLED;
+  g_object_unref(job);
+  settle();
+  if (is_stopped) { // else it was too fast to be stopped
+    g_assert_null(limner_gallery_get_job(window->gallery));
+    g_assert_false(gtk_widget_get_visible(window->draft_bar));
+    GListModel *earlier = template_child(window->gallery, LIMNER_TYPE_GALLERY, "earlier");
+    g_assert_cmpuint(n_items(earlier), ==, 0);
+  }
+  const guint n_before = n_items(pictures_of(&studio));
+  limner_window_paint(window, &request);
+  limner_window_paint(window, &request);
+  wait_until(limner_job_queue_get_n_active(studio.queue) == 2);
+  act(&studio, "win.stop-after");
+  wait_until(limner_job_queue_get_n_active(studio.queue) == 0);
+  wait_until(n_items(pictures_of(&studio)) == n_before + 8);
+  settle();
+  g_assert_true(gtk_widget_get_visible(window->draft_bar));
+  g_assert_cmpstr(gtk_label_get_label(window->draft_label), ==, "“a boat” is not painted yet");
+  studio_clear(&studio);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   adw_init();
@@ -384,5 +511,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/studio/compare/chain", test_compare_chain);
   g_test_add_func("/studio/several/deleted", test_several_deleted);
   g_test_add_func("/studio/several/exported", test_several_exported);
+  g_test_add_func("/studio/queue/list", test_queue_list);
+  g_test_add_func("/studio/queue/order", test_queue_order);
+  g_test_add_func("/studio/queue/stopping", test_stopping);
   return g_test_run();
 }
