@@ -279,8 +279,10 @@ static bool write_cache(JanusModel *model, Making *making, JanusError *error) {
     if (is_cached(model, part))
       ok = write_section(model, part, &writer, &is_kept, error) && tell(making, part, error);
   }
-  packed_writer_end(&writer, ok && is_kept);
-  return ok;
+  // Sections of a file that was cut off meanwhile hold zeros.
+  const bool is_sound = !ok || tensors_check(model->files, error);
+  packed_writer_end(&writer, ok && is_kept && is_sound);
+  return ok && is_sound;
 }
 
 static bool make_cached(JanusModel *model, Making *making, JanusError *error) {

@@ -184,6 +184,33 @@ static void test_garbage(const Place *place, JanusWeights weights) {
   }
 }
 
+// Cuts the weights off while the first half of them is packed.
+static bool cut_weights(size_t n_done, size_t n_total, void *data) {
+  return truncate(data, 65536) == 0;
+}
+
+// Of weights that are cut off meanwhile no copy is kept: they may come back with their old date.
+static void test_cut_while_packing(const Place *place) {
+  char path[400];
+  snprintf(path, sizeof path, "%s", test_path(&place->checkpoint, "model.safetensors"));
+  struct stat before;
+  JanusError error = {0};
+  check(stat(path, &before) == 0, "the weights are there");
+  JanusModel *model = open_with(place, JANUS_WEIGHTS_Q8, place->packed);
+  check(!janus_model_prepare(model, cut_weights, path, &error) && error.code == JANUS_ERROR_IO &&
+            count_in(place->packed) == 0,
+        "weights cut off while they are packed leave no copy: %s", error.message);
+  janus_model_free(model);
+  copy_file(&place->checkpoint, "model.safetensors", parity_path("tiny-f32/model.safetensors"));
+  const struct timespec times[] = {before.st_atim, before.st_mtim};
+  check(utimensat(AT_FDCWD, path, times, 0) == 0, "they come back");
+  model = open_with(place, JANUS_WEIGHTS_Q8, place->packed);
+  check(paints_alike(place, model), "and paint the same");
+  JanusPackedCopy copy = {0};
+  check(janus_model_find_packed(model, &copy) && unlink(copy.path) == 0, "from a copy of theirs");
+  janus_model_free(model);
+}
+
 // --- where none can be kept ---------------------------------------------------------------------
 
 static bool stop_soon(size_t n_done, size_t n_total, void *data) {
@@ -438,6 +465,7 @@ int main(int argc, char **argv) {
   test_used(&place);
   test_refused(&place);
   test_under_a_run(&place);
+  test_cut_while_packing(&place);
   test_stopped(&place);
   for (JanusWeights weights = JANUS_WEIGHTS_BF16; weights <= JANUS_WEIGHTS_Q4; weights++) {
     test_stopped_anywhere(&place, weights);
