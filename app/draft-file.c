@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define HEAD "LIMNER TOKENS 1; "
+#define BATCH_HEAD "LIMNER TOKENS 2; "
 enum { FORMAT = 1, MAX_SAMPLES = 4096, MAX_TOKENS = 1 << 20, MAX_IDENTITY_BYTES = 4096 };
 
 static char *dup_path(const char *folder, const char *id, const char *extension) {
@@ -196,32 +197,38 @@ static gsize record_bytes(guint n_samples) {
   return ((gsize)n_samples + 1) * sizeof(gint32);
 }
 
-static char *dup_head(const char *identity, guint n_samples, guint n_total, gsize *n_bytes) {
-  const guint32 counts[2] = {n_samples, n_total};
-  const gsize n_text = strlen(HEAD) + strlen(identity) + 1;
-  *n_bytes = n_text + sizeof counts;
+static char *dup_head(guint n_samples, const DraftTokens *batch, gsize *n_bytes) {
+  const guint32 counts[3] = {batch->n_samples, batch->n_total, batch->first};
+  const gboolean is_whole = batch->n_samples == n_samples;
+  const gsize n_counts = sizeof counts - (is_whole ? sizeof *counts : 0);
+  const gsize n_text = strlen(HEAD) + strlen(batch->identity) + 1;
+  *n_bytes = n_text + n_counts;
   char *head = g_malloc(*n_bytes + 1);
-  g_snprintf(head, n_text + 1, HEAD "%s\n", identity);
-  memcpy(head + n_text, counts, sizeof counts);
+  g_snprintf(head, n_text + 1, "%s%s\n", is_whole ? HEAD : BATCH_HEAD, batch->identity);
+  memcpy(head + n_text, counts, n_counts);
   return head;
 }
 
 // Bytes before the first record; 0 = not such a file.
-static gsize parse_head(const char *bytes, gsize n_bytes, guint n_samples, char **identity,
-                        guint *n_total) {
+static gsize parse_head(const char *bytes, gsize n_bytes, guint n_samples, DraftTokens *found) {
   const gsize n_start = strlen(HEAD);
-  guint32 counts[2];
   const char *end =
       n_bytes > n_start ? memchr(bytes, '\n', MIN(n_bytes, MAX_IDENTITY_BYTES)) : NULL;
-  if (!end || memcmp(bytes, HEAD, n_start) != 0 ||
-      n_bytes - (gsize)(end + 1 - bytes) < sizeof counts)
+  const gboolean is_whole = end && memcmp(bytes, HEAD, n_start) == 0;
+  guint32 counts[3] = {0};
+  const gsize n_counts = sizeof counts - (is_whole ? sizeof *counts : 0);
+  if (!end || (!is_whole && memcmp(bytes, BATCH_HEAD, n_start) != 0) ||
+      n_bytes - (gsize)(end + 1 - bytes) < n_counts)
     return 0;
-  memcpy(counts, end + 1, sizeof counts);
-  if (counts[0] != n_samples || counts[1] == 0 || counts[1] > MAX_TOKENS)
+  memcpy(counts, end + 1, n_counts);
+  if (counts[0] == 0 || counts[0] > n_samples || counts[2] > n_samples - counts[0] ||
+      (is_whole && counts[0] != n_samples) || counts[1] == 0 || counts[1] > MAX_TOKENS)
     return 0;
-  *identity = g_strndup(bytes + n_start, (gsize)(end - bytes) - n_start);
-  *n_total = counts[1];
-  return (gsize)(end + 1 - bytes) + sizeof counts;
+  found->identity = g_strndup(bytes + n_start, (gsize)(end - bytes) - n_start);
+  found->n_samples = counts[0];
+  found->n_total = counts[1];
+  found->first = counts[2];
+  return (gsize)(end + 1 - bytes) + n_counts;
 }
 
 // Records as they follow each other, to [n_samples][n_known].
@@ -234,43 +241,47 @@ static GBytes *transpose(const char *records, guint n_samples, guint n_known) {
   return g_bytes_new_take(tokens, (gsize)n_samples * n_known * sizeof *tokens);
 }
 
-gboolean draft_load_tokens(const char *folder, const char *id, guint n_samples, char **identity,
-                           GBytes **tokens, guint *n_known, guint *n_total) {
+gboolean draft_load_tokens(const char *folder, const char *id, guint n_samples,
+                           DraftTokens *found) {
   g_autofree char *path = dup_path(folder, id, "tokens");
   g_autofree char *bytes = NULL;
   gsize n_bytes = 0;
-  *identity = NULL;
-  *tokens = NULL;
-  *n_known = *n_total = 0;
+  *found = (DraftTokens){0};
   if (!g_file_get_contents(path, &bytes, &n_bytes, NULL))
     return FALSE;
-  const gsize start = parse_head(bytes, n_bytes, n_samples, identity, n_total);
+  const gsize start = parse_head(bytes, n_bytes, n_samples, found);
   if (!start)
     return FALSE;
-  const gsize record = record_bytes(n_samples);
+  const gsize record = record_bytes(found->n_samples);
   const char *at = bytes + start;
-  while (*n_known < *n_total && (gsize)(bytes + n_bytes - at) >= record) {
+  while (found->n_known < found->n_total && (gsize)(bytes + n_bytes - at) >= record) {
     guint32 crc;
     memcpy(&crc, at + record - sizeof crc, sizeof crc);
     if (crc != crc_of(at, record - sizeof crc))
       break;
     at += record;
-    (*n_known)++;
+    found->n_known++;
   }
-  *tokens = transpose(bytes + start, n_samples, *n_known);
+  found->tokens = transpose(bytes + start, found->n_samples, found->n_known);
   return TRUE;
 }
 
-int draft_open_tokens(const char *folder, const char *id, const char *identity, guint n_samples,
-                      guint n_known, guint n_total) {
+void draft_tokens_clear(DraftTokens *found) {
+  g_free(found->identity);
+  g_clear_pointer(&found->tokens, g_bytes_unref);
+  *found = (DraftTokens){0};
+}
+
+int draft_open_tokens(const char *folder, const char *id, guint n_samples,
+                      const DraftTokens *batch) {
   g_autofree char *path = dup_path(folder, id, "tokens");
   gsize n_head = 0;
-  g_autofree char *head = dup_head(identity, n_samples, n_total, &n_head);
+  g_autofree char *head = dup_head(n_samples, batch, &n_head);
   const int fd = g_open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0)
     return -1;
-  const off_t n_kept = (off_t)(n_head + n_known * record_bytes(n_samples));
-  const gboolean ok = (n_known > 0 || ftruncate(fd, 0) == 0) &&
+  const off_t n_kept = (off_t)(n_head + batch->n_known * record_bytes(batch->n_samples));
+  const gboolean ok = (batch->n_known > 0 || ftruncate(fd, 0) == 0) &&
                       pwrite(fd, head, n_head, 0) == (ssize_t)n_head &&
                       ftruncate(fd, n_kept) == 0 && lseek(fd, n_kept, SEEK_SET) == n_kept;
   if (ok)

@@ -16,13 +16,13 @@ struct LimnerDraft {
   LimnerRequest *request;
   char *id; // NULL: nothing can be written
   char *model_folder;
-  char *identity; // of the known tokens; NULL = none
-  GBytes *known;
-  int lock;   // of ID.job; -1 = none
-  int tokens; // ID.tokens; -1 = not open
+  DraftTokens known; // its tokens NULL = none
+  int lock;          // of ID.job; -1 = none
+  int tokens;        // ID.tokens; -1 = not open
   // Borrowed
   LimnerJob *job; // which owns this
   // Plain
+  guint n_samples; // of the job as it was asked for, of which `request` may be the end
   guint n_kept;
 };
 
@@ -52,8 +52,7 @@ void limner_draft_free(LimnerDraft *draft) {
   limner_request_free(draft->request);
   g_free(draft->id);
   g_free(draft->model_folder);
-  g_free(draft->identity);
-  g_clear_pointer(&draft->known, g_bytes_unref);
+  draft_tokens_clear(&draft->known);
   g_object_unref(draft->library);
   g_free(draft);
 }
@@ -63,6 +62,7 @@ static LimnerDraft *draft_new(LimnerLibrary *library, const LimnerRequest *reque
   LimnerDraft *draft = g_new0(LimnerDraft, 1);
   draft->library = g_object_ref(library);
   draft->request = limner_request_copy(request);
+  draft->n_samples = (guint)request->n_samples;
   draft->model_folder = g_strdup(model_folder);
   draft->lock = draft->tokens = -1;
   return draft;
@@ -102,16 +102,26 @@ static char *dup_id(const char *name) {
                                                           : NULL;
 }
 
+// What was painted of it. Batches that are in the library are no part of the job any more.
+static void load_tokens(LimnerLibrary *self, const char *id, LimnerDraftFacts *facts,
+                        DraftTokens *known) {
+  LimnerRequest *request = &facts->request;
+  draft_load_tokens(self->drafts, id, (guint)request->n_samples, known);
+  request->first_sample += (int)known->first;
+  request->n_samples -= (int)known->first;
+  facts->n_known = known->n_known;
+  facts->n_total = known->n_total;
+}
+
 // What there is to say of one; NULL when somebody works on it or it is damaged.
 static LimnerDraftFacts *load_facts(LimnerLibrary *self, const char *id) {
   g_autofree char *json = NULL;
   int fd = draft_open(self->drafts, id, &json, NULL);
   LimnerDraftFacts *facts = fd >= 0 ? draft_parse(json, id, NULL) : NULL;
   if (facts) {
-    g_autofree char *identity = NULL;
-    g_autoptr(GBytes) tokens = NULL;
-    draft_load_tokens(self->drafts, id, (guint)facts->request.n_samples, &identity, &tokens,
-                      &facts->n_known, &facts->n_total);
+    DraftTokens known;
+    load_tokens(self, id, facts, &known);
+    draft_tokens_clear(&known);
   }
   close_fd(&fd);
   return facts;
@@ -158,13 +168,15 @@ LimnerDraft *limner_library_load_draft(LimnerLibrary *self, const char *id, GErr
     close_fd(&fd);
     return NULL;
   }
+  DraftTokens known;
+  const guint n_samples = (guint)facts->request.n_samples;
+  load_tokens(self, id, facts, &known);
   facts->request.input = input;
   LimnerDraft *draft = draft_new(self, &facts->request, facts->model_folder);
-  guint n_known = 0, n_total = 0;
   draft->id = g_strdup(id);
   draft->lock = fd;
-  draft_load_tokens(self->drafts, id, (guint)facts->request.n_samples, &draft->identity,
-                    &draft->known, &n_known, &n_total);
+  draft->known = known;
+  draft->n_samples = n_samples;
   facts->request.input = NULL;
   limner_draft_facts_free(facts);
   return draft;
@@ -192,12 +204,19 @@ static void give_up_tokens(LimnerDraft *draft) {
   library_tell_problem(draft->library, sentence);
 }
 
-static void on_started(gpointer data, const char *identity, guint n_known, guint n_total) {
+static void on_started(gpointer data, const char *identity, guint first, guint n_samples,
+                       guint n_known, guint n_total) {
   LimnerDraft *draft = data;
   if (!draft->id)
     return;
-  draft->tokens = draft_open_tokens(draft->library->drafts, draft->id, identity,
-                                    (guint)draft->request->n_samples, n_known, n_total);
+  close_fd(&draft->tokens); // of the batch before
+  const guint n_before = draft->n_samples - (guint)draft->request->n_samples;
+  const DraftTokens batch = {.identity = (char *)identity,
+                             .first = n_before + first,
+                             .n_samples = n_samples,
+                             .n_known = n_known,
+                             .n_total = n_total};
+  draft->tokens = draft_open_tokens(draft->library->drafts, draft->id, draft->n_samples, &batch);
   if (draft->tokens < 0)
     give_up_tokens(draft);
 }
@@ -243,8 +262,9 @@ LimnerJob *limner_draft_new_job(LimnerDraft *draft) {
   draft->job = job;
   if (draft->id)
     g_object_set_data_full(G_OBJECT(job), DRAFT_KEY, g_strdup(draft->id), g_free);
-  if (draft->known)
-    limner_job_set_known_tokens(job, draft->identity, draft->known);
+  if (draft->known.tokens)
+    limner_job_set_known_tokens(job, draft->known.identity, draft->known.tokens,
+                                draft->known.n_samples);
   limner_job_set_recorder(job, &recorder, draft);
   return job;
 }

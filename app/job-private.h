@@ -29,8 +29,9 @@ gboolean limner_job_is_own_thread(LimnerJob *self);
 gboolean limner_job_get_shows_growth(LimnerJob *self);
 // Set before the run or with NULL members; borrowed.
 const LimnerJobRecorder *limner_job_get_recorder(LimnerJob *self, gpointer *data);
-// The known tokens when they were painted by this very model; NULL = none. Borrowed.
-GBytes *limner_job_get_known_tokens(LimnerJob *self, const JanusModelInfo *info);
+// The known tokens, of so many samples, when they were painted by this very model; NULL = none.
+// Borrowed.
+GBytes *limner_job_get_known_tokens(LimnerJob *self, const JanusModelInfo *info, guint *n_samples);
 
 // Seconds that one decode of a picture takes with the model in use, measured; 0 = not known. A
 // queue hands it from one job to the next.

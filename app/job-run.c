@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Running a job with an opened model: tokens, previews while they come, and the final pictures.
+// Running a job with an opened model: tokens, previews while they come, and the final pictures; in
+// batches where memory has no room for all samples together.
 #include "app/job-private.h"
 #include "app/recipe.h"
 
@@ -17,10 +18,11 @@ enum { N_MARKS = 48 };
 enum { OTHER_DEVICE_LEVELS = 4 };
 #define SPARE_BYTES ((gsize)32 << 20)
 
+// One batch, the whole job where it fits.
 typedef struct Run {
   // Borrowed
   LimnerJob *job;
-  const LimnerRequest *request;
+  const LimnerRequest *request; // for this batch
   const JanusModelInfo *info;
   JanusSession *session;
   // Owned
@@ -29,6 +31,9 @@ typedef struct Run {
   guint *n_fine;   // [n_samples] rows of `shown` that come from a full decode
   gint32 *newest;  // [n_samples] the last token of each
   // Plain
+  int first;        // sample of the job
+  int n_steps_done; // of the batches before
+  int n_after;      // samples in those to come
   gsize picture_bytes;
   int n_known;       // tokens of every sample that were painted before
   int n_rows;        // complete token rows previewed
@@ -64,7 +69,7 @@ static void report_shown(Run *run, int sample, int n_rows) {
   SampleUpdate update = {.picture = new_picture(run, shown_of(run, sample)),
                          .n_rows = (guint)n_rows,
                          .grid = (guint)run->info->grid};
-  limner_job_report_sample(run->job, (guint)sample, &update);
+  limner_job_report_sample(run->job, (guint)(run->first + sample), &update);
 }
 
 // The newest rows as mean colours; rows that a full decode has shown stay as they are.
@@ -131,12 +136,27 @@ static double steps_per_second(const Run *run) {
   return us > 0 ? (run->mark_done[newest] - run->mark_done[oldest]) / ((double)us * 1e-6) : 0;
 }
 
-static void report_speed(Run *run, int n_done, int n_total) {
-  const int n = run->request->n_samples;
-  const double rate = steps_per_second(run);
-  const double left =
-      rate > 0 ? (n_total - n_done) / rate + n * limner_job_get_decode_seconds(run->job) : -1;
-  limner_job_report_progress(run->job, (guint)n_done, (guint)n_total, rate * n, left);
+// Steps of the batches to come, which are as large as this one or smaller.
+static int steps_after(const Run *run) {
+  const int n = MAX(run->request->n_samples, 1);
+  return (run->n_after + n - 1) / n * run->info->n_image_tokens;
+}
+
+// `n_done` steps of this batch are done; `decodes_s` is still to be spent on its pictures.
+static void report_steps(Run *run, int n_done, double rate, double decodes_s) {
+  const int n_left = run->info->n_image_tokens - n_done + steps_after(run);
+  const double later_s = run->n_after * limner_job_get_decode_seconds(run->job);
+  const double left = rate > 0                     ? n_left / rate + decodes_s + later_s
+                      : n_left == 0 && n_done >= 0 ? decodes_s
+                                                   : -1;
+  limner_job_report_progress(run->job, (guint)(run->n_steps_done + n_done),
+                             (guint)(run->n_steps_done + n_done + n_left),
+                             rate * run->request->n_samples, left);
+}
+
+static void report_speed(Run *run, int n_done) {
+  const double decodes_s = run->request->n_samples * limner_job_get_decode_seconds(run->job);
+  report_steps(run, n_done, steps_per_second(run), decodes_s);
 }
 
 // --- the recorder --------------------------------------------------------------------------------
@@ -146,7 +166,8 @@ static void tell_started(Run *run) {
   const LimnerJobRecorder *recorder = limner_job_get_recorder(run->job, &data);
   g_autofree char *identity = limner_model_dup_identity(run->info);
   if (recorder->started)
-    recorder->started(data, identity, (guint)run->n_known, (guint)run->info->n_image_tokens);
+    recorder->started(data, identity, (guint)run->first, (guint)run->request->n_samples,
+                      (guint)run->n_known, (guint)run->info->n_image_tokens);
 }
 
 static void tell_tokens(Run *run, int n_done) {
@@ -166,7 +187,7 @@ static void tell_finished(Run *run, int sample, LimnerPicture *picture) {
   gpointer data = NULL;
   const LimnerJobRecorder *recorder = limner_job_get_recorder(run->job, &data);
   if (recorder->finished)
-    recorder->finished(data, (guint)sample, picture);
+    recorder->finished(data, (guint)(run->first + sample), picture);
 }
 
 static void tell_over(LimnerJob *job, const GError *error) {
@@ -181,7 +202,7 @@ static void tell_over(LimnerJob *job, const GError *error) {
 static void start_painting(Run *run) {
   tell_started(run);
   run->start_us = g_get_monotonic_time();
-  limner_job_report_progress(run->job, 0, (guint)run->info->n_image_tokens, 0, -1);
+  report_steps(run, 0, 0, 0);
   limner_job_report_state(run->job, LIMNER_JOB_PAINTING);
 }
 
@@ -196,7 +217,7 @@ static void paint_step(Run *run, const JanusProgress *progress) {
     start_painting(run);
   tell_tokens(run, progress->n_done);
   mark(run, progress->n_done);
-  report_speed(run, progress->n_done, progress->n_total);
+  report_speed(run, progress->n_done);
   if (limner_job_get_shows_growth(run->job))
     show_rows(run, progress->n_done);
 }
@@ -227,7 +248,7 @@ static void report_tokens(Run *run) {
     int n_tokens = 0;
     const int32_t *tokens = janus_session_get_tokens(run->session, i, &n_tokens);
     SampleUpdate update = {.tokens = g_bytes_new(tokens, (gsize)n_tokens * sizeof *tokens)};
-    limner_job_report_sample(run->job, (guint)i, &update);
+    limner_job_report_sample(run->job, (guint)(run->first + i), &update);
   }
 }
 
@@ -253,11 +274,9 @@ static gboolean finish_sample(Run *run, int sample, JanusError *error) {
                          .grid = (guint)run->info->grid,
                          .finished = TRUE};
   tell_finished(run, sample, update.picture);
-  limner_job_report_sample(run->job, (guint)sample, &update);
+  limner_job_report_sample(run->job, (guint)(run->first + sample), &update);
   const int n_left = run->request->n_samples - sample - 1;
-  const guint n_total = (guint)run->info->n_image_tokens;
-  limner_job_report_progress(run->job, n_total, n_total,
-                             steps_per_second(run) * run->request->n_samples, n_left * seconds);
+  report_steps(run, run->info->n_image_tokens, steps_per_second(run), n_left * seconds);
   return TRUE;
 }
 
@@ -340,54 +359,110 @@ static guint8 *new_previews(JanusModel *model, gsize n, gsize picture_bytes, Jan
   return shown;
 }
 
+// The tokens known of the batch's samples, [n_samples][*n_known]; NULL = none. Owned.
+static GBytes *dup_known_tokens(Run *run) {
+  guint n_samples = 0;
+  GBytes *all = limner_job_get_known_tokens(run->job, run->info, &n_samples);
+  const gsize n = (gsize)run->request->n_samples, first = (gsize)run->first;
+  run->n_known = 0;
+  if (!all || n == 0 || first + n > n_samples)
+    return NULL;
+  const gsize n_known = g_bytes_get_size(all) / sizeof(gint32) / n_samples;
+  run->n_known = (int)n_known;
+  return g_bytes_new_from_bytes(all, first * n_known * sizeof(gint32),
+                                n * n_known * sizeof(gint32));
+}
+
 // `request` says in uses_input_tokens whether it does. NULL and an error on failure.
-static JanusSession *new_session(LimnerJob *job, JanusModel *model, LimnerRequest *request,
-                                 int *n_known, JanusError *error) {
-  const JanusModelInfo *info = janus_model_get_info(model);
+static JanusSession *new_session(Run *run, JanusModel *model, LimnerRequest *request,
+                                 JanusError *error) {
   const JanusImage image = request->input ? engine_image(request) : (JanusImage){0};
   JanusRequest wanted = engine_request(request, request->input ? &image : NULL);
   g_autoptr(GBytes) input_tokens = dup_input_tokens(request, &image, model);
   request->uses_input_tokens = input_tokens != NULL;
   wanted.image_tokens = input_tokens ? g_bytes_get_data(input_tokens, NULL) : NULL;
-  GBytes *known = limner_job_get_known_tokens(job, info);
-  if (known && request->n_samples > 0) {
-    wanted.known_tokens = g_bytes_get_data(known, NULL);
-    wanted.n_known = (int)(g_bytes_get_size(known) / sizeof(gint32) / (gsize)request->n_samples);
-  }
-  *n_known = wanted.known_tokens ? wanted.n_known : 0;
+  g_autoptr(GBytes) known = dup_known_tokens(run);
+  wanted.known_tokens = known ? g_bytes_get_data(known, NULL) : NULL;
+  wanted.n_known = run->n_known;
   return janus_session_new(model, &wanted, error);
 }
 
-static gboolean run_session(LimnerJob *job, JanusModel *model, JanusError *error) {
-  const JanusModelInfo *info = janus_model_get_info(model);
-  LimnerRequest request = *limner_job_get_request(job); // what it points at stays the job's
-  Run run = {.job = job, .request = &request, .info = info};
-  JanusSession *session = new_session(job, model, &request, &run.n_known, error);
-  if (!session)
-    return FALSE;
-  const gsize n = (gsize)request.n_samples;
-  run.session = session;
-  run.picture_bytes = (gsize)info->image_size_px * (gsize)info->image_size_px * 3;
-  run.shown = new_previews(model, n, run.picture_bytes, error);
-  if (!run.shown) {
-    janus_session_free(session);
-    return FALSE;
-  }
-  run.scratch = g_malloc(run.picture_bytes);
-  run.n_fine = g_new0(guint, n);
-  run.newest = g_new0(gint32, n);
-  GCancellable *cancellable = limner_job_get_cancellable(job);
+static gboolean run_session(Run *run, JanusError *error) {
+  const gsize n = (gsize)run->request->n_samples;
+  run->scratch = g_malloc(run->picture_bytes);
+  run->n_fine = g_new0(guint, n);
+  run->newest = g_new0(gint32, n);
+  GCancellable *cancellable = limner_job_get_cancellable(run->job);
   const gulong handler =
-      g_cancellable_connect(cancellable, G_CALLBACK(on_cancelled), session, NULL);
-  const gboolean ok = paint_and_finish(&run, error);
+      g_cancellable_connect(cancellable, G_CALLBACK(on_cancelled), run->session, NULL);
+  const gboolean ok = paint_and_finish(run, error);
   // Waits for a handler that is running: the session is not freed under it.
   g_cancellable_disconnect(cancellable, handler);
-  janus_session_free(session);
-  g_free(run.shown);
-  g_free(run.scratch);
-  g_free(run.n_fine);
-  g_free(run.newest);
+  g_free(run->scratch);
+  g_free(run->n_fine);
+  g_free(run->newest);
   return ok;
+}
+
+// What run_batch() found.
+typedef enum { BATCH_PAINTED, BATCH_TOO_LARGE, BATCH_FAILED } Batch;
+
+// `n` samples from `first` on, and no more of what memory they take when it returns. Too large: to
+// begin with them there was no memory.
+static Batch run_batch(LimnerJob *job, JanusModel *model, int first, int n, int n_steps_done,
+                       JanusError *error) {
+  LimnerRequest request = *limner_job_get_request(job); // what it points at stays the job's
+  Run run = {.job = job,
+             .request = &request,
+             .info = janus_model_get_info(model),
+             .first = first,
+             .n_steps_done = n_steps_done,
+             .n_after = request.n_samples - first - n};
+  request.first_sample += first;
+  request.n_samples = n;
+  run.picture_bytes = (gsize)run.info->image_size_px * (gsize)run.info->image_size_px * 3;
+  run.session = new_session(&run, model, &request, error);
+  if (run.session)
+    run.shown = new_previews(model, (gsize)n, run.picture_bytes, error);
+  Batch batch = error->code == JANUS_ERROR_MEMORY ? BATCH_TOO_LARGE : BATCH_FAILED;
+  if (run.shown)
+    batch = run_session(&run, error) ? BATCH_PAINTED : BATCH_FAILED;
+  janus_session_free(run.session);
+  g_free(run.shown);
+  return batch;
+}
+
+// How many samples to try at first: those of which the same is known go together.
+static int first_batch(LimnerJob *job, JanusModel *model) {
+  guint n_known = 0;
+  const int n = limner_job_get_request(job)->n_samples;
+  const gboolean is_known =
+      limner_job_get_known_tokens(job, janus_model_get_info(model), &n_known) && n_known > 0;
+  return is_known ? MIN(n, (int)n_known) : n;
+}
+
+static gboolean run_batches(LimnerJob *job, JanusModel *model, JanusError *error) {
+  const int n = limner_job_get_request(job)->n_samples;
+  const int n_tokens = janus_model_get_info(model)->n_image_tokens;
+  int n_done = 0, n_steps = 0, most = n, size = first_batch(job, model);
+  do {
+    *error = (JanusError){0};
+    switch (run_batch(job, model, n_done, size, n_steps, error)) {
+    case BATCH_PAINTED:
+      n_done += size;
+      n_steps += n_tokens;
+      size = MIN(most, n - n_done);
+      break;
+    case BATCH_TOO_LARGE:
+      if (size <= 1)
+        return FALSE;
+      most = size = (size + 1) / 2;
+      break;
+    case BATCH_FAILED:
+      return FALSE;
+    }
+  } while (n_done < n);
+  return TRUE;
 }
 
 gboolean limner_job_run(LimnerJob *self, JanusModel *model, GError **error) {
@@ -396,7 +471,7 @@ gboolean limner_job_run(LimnerJob *self, JanusModel *model, GError **error) {
     JanusError engine_error = {0};
     const gboolean is_edit = limner_job_get_request(self)->input != NULL;
     limner_job_report_state(self, is_edit ? LIMNER_JOB_LOOKING : LIMNER_JOB_PREPARING);
-    if (!run_session(self, model, &engine_error))
+    if (!run_batches(self, model, &engine_error))
       limner_propagate_engine_error(&local_error, &engine_error);
     tell_over(self, local_error);
   } else {

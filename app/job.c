@@ -33,6 +33,7 @@ struct _LimnerJob {
   gpointer recorder_data; // owned when recorder.free is set
   char *known_identity;   // owned
   GBytes *known_tokens;   // owned
+  guint n_known_samples;
   // What the properties show; the job's thread alone
   LimnerJobState state;
   guint n_done, n_total;
@@ -443,14 +444,17 @@ const LimnerJobRecorder *limner_job_get_recorder(LimnerJob *self, gpointer *data
   return &self->recorder;
 }
 
-void limner_job_set_known_tokens(LimnerJob *self, const char *identity, GBytes *tokens) {
+void limner_job_set_known_tokens(LimnerJob *self, const char *identity, GBytes *tokens,
+                                 guint n_samples) {
   g_free(self->known_identity);
   g_clear_pointer(&self->known_tokens, g_bytes_unref);
   self->known_identity = g_strdup(identity);
   self->known_tokens = g_bytes_ref(tokens);
+  self->n_known_samples = n_samples;
 }
 
-GBytes *limner_job_get_known_tokens(LimnerJob *self, const JanusModelInfo *info) {
+GBytes *limner_job_get_known_tokens(LimnerJob *self, const JanusModelInfo *info, guint *n_samples) {
+  *n_samples = self->n_known_samples;
   g_autofree char *identity = limner_model_dup_identity(info);
   return g_strcmp0(identity, self->known_identity) == 0 ? self->known_tokens : NULL;
 }

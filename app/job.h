@@ -77,7 +77,8 @@ char *limner_sample_dup_file_name(LimnerSample *self);
 
 // A job. Properties:
 //   "state"       LimnerJobState
-//   "n-done", "n-total"     guint: tokens per sample (prompt positions while PREPARING)
+//   "n-done", "n-total"     guint: tokens per sample, of all batches one after the other (prompt
+//                           positions while PREPARING)
 //   "tokens-per-second"     double: tokens of all samples together per second; 0 = not known yet
 //   "seconds-left"          double: estimate for the whole job; negative = not known yet
 #define LIMNER_TYPE_JOB (limner_job_get_type())
@@ -109,10 +110,13 @@ void limner_job_set_shows_growth(LimnerJob *self, gboolean shows_growth);
 // Hears of a run on the thread that runs it and before anyone else does, so that what is done can
 // be kept at once (see app/library.h, which does). Members may be NULL.
 typedef struct LimnerJobRecorder {
-  // Painting begins behind `n_known` tokens of each sample; `identity` is what else than the
-  // request the tokens depend on, as limner_model_dup_identity() says.
-  void (*started)(gpointer data, const char *identity, guint n_known, guint n_total);
-  // Token number `position` of every sample: [n_samples]
+  // Painting of `n_samples` samples from `first` on begins behind `n_known` tokens of each;
+  // `identity` is what else than the request the tokens depend on, as limner_model_dup_identity()
+  // says. Once for all of them, or for one batch after the other, each when those of the one before
+  // are finished.
+  void (*started)(gpointer data, const char *identity, guint first, guint n_samples, guint n_known,
+                  guint n_total);
+  // Token number `position` of every sample of the batch: [n_samples]
   void (*token)(gpointer data, guint position, const gint32 *tokens, guint n_samples);
   // A final picture; `index` counts from the request's first sample.
   void (*finished)(gpointer data, guint index, LimnerPicture *picture);
@@ -123,15 +127,17 @@ typedef struct LimnerJobRecorder {
 
 // Before the run; once.
 void limner_job_set_recorder(LimnerJob *self, const LimnerJobRecorder *recorder, gpointer data);
-// Tokens of a run that was stopped, gint32 [n_samples][n_known], with the identity that run had.
-// The job goes on behind them and ends in the same pictures; with another model it begins anew.
-// Before the run.
-void limner_job_set_known_tokens(LimnerJob *self, const char *identity, GBytes *tokens);
+// Tokens of a run that was stopped, gint32 [n_samples][n_known] of its first `n_samples` samples,
+// with the identity that run had. The job goes on behind them and ends in the same pictures; with
+// another model it begins anew. Before the run.
+void limner_job_set_known_tokens(LimnerJob *self, const char *identity, GBytes *tokens,
+                                 guint n_samples);
 // The model's name, weight format and device with its instruction set, in one line. Owned.
 char *limner_model_dup_identity(const JanusModelInfo *info);
 
 // Runs the whole job here and now with an opened model: what the worker thread does, and what a
-// test or the command line calls. Updates reach the job's properties when its main context runs;
+// test or the command line calls. Samples that do not fit into memory together are painted in
+// batches, to the same pictures. Updates reach the job's properties when its main context runs;
 // the final state is there on return when called on the job's own thread. FALSE = cancelled or
 // failed.
 gboolean limner_job_run(LimnerJob *self, JanusModel *model, GError **error);

@@ -19,8 +19,10 @@ typedef struct Heard {
   gboolean ended_well, order_is_right;
 } Heard;
 
-static void on_started(gpointer data, const char *identity, guint n_known, guint n_total) {
+static void on_started(gpointer data, const char *identity, guint first, guint n_samples,
+                       guint n_known, guint n_total) {
   Heard *heard = data;
+  heard->order_is_right &= first == 0 && n_samples == N_SAMPLES;
   heard->identity = g_strdup(identity);
   heard->n_known = n_known;
   heard->n_total = n_total;
@@ -93,7 +95,7 @@ static void stop_and_continue(JanusModel *model, const LimnerRequest *request, L
   g_assert_cmpuint(first.tokens->len, ==, stop_at * N_SAMPLES);
   g_assert_true(first.order_is_right && first.n_over == 1 && !first.ended_well);
   g_autoptr(GBytes) known = dup_by_sample(&first);
-  limner_job_set_known_tokens(continued, first.identity, known);
+  limner_job_set_known_tokens(continued, first.identity, known, N_SAMPLES);
   limner_job_set_recorder(continued, &recorder, &rest);
   g_assert_true(limner_job_run(continued, model, NULL));
   g_assert_cmpuint(rest.n_known, ==, stop_at);
@@ -150,7 +152,7 @@ static void test_all_known(void) {
   limner_job_set_recorder(whole, &recorder, &heard);
   g_assert_true(limner_job_run(whole, model, NULL));
   g_autoptr(GBytes) known = dup_by_sample(&heard);
-  limner_job_set_known_tokens(again, heard.identity, known);
+  limner_job_set_known_tokens(again, heard.identity, known, N_SAMPLES);
   limner_job_set_recorder(again, &recorder, &rest);
   g_assert_true(limner_job_run(again, model, NULL));
   g_assert_cmpuint(rest.n_known, ==, TINY_TOKENS);
@@ -169,7 +171,7 @@ static void test_another_model(void) {
   LimnerJob *whole = limner_job_new(&request), *other = limner_job_new(&request);
   const gint32 tokens[N_SAMPLES * 2] = {1, 2, 3, 4, 5, 6};
   g_autoptr(GBytes) known = g_bytes_new_static(tokens, sizeof tokens);
-  limner_job_set_known_tokens(other, "Another; f32; cpu; CPU", known);
+  limner_job_set_known_tokens(other, "Another; f32; cpu; CPU", known, N_SAMPLES);
   g_assert_true(limner_job_run(whole, model, NULL));
   g_assert_true(limner_job_run(other, model, NULL));
   assert_same_files(whole, other);

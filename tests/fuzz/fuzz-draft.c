@@ -23,10 +23,12 @@ static guint32 crc_of(const guint8 *bytes, gsize n_bytes) {
 static gsize find_records(const guint8 *file, gsize n_bytes, guint32 *n_samples) {
   const guint8 *end = memchr(file, '\n', n_bytes);
   const gsize at = end ? (gsize)(end - file) + 1 : n_bytes;
-  if (n_bytes - at < 2 * sizeof *n_samples)
+  const gsize n_counts =
+      (n_bytes > strlen(HEAD " 2") && file[strlen(HEAD " ")] == '2' ? 3 : 2) * sizeof *n_samples;
+  if (n_bytes - at < n_counts)
     return 0;
   memcpy(n_samples, file + at, sizeof *n_samples);
-  return at + 2 * sizeof *n_samples;
+  return at + n_counts;
 }
 
 // A record whose sum is 0 stays as it is, to be the end of the file.
@@ -60,14 +62,14 @@ static void read_tokens(guint8 *file, gsize n_bytes) {
     put_sums_right(file, n_bytes, first, n_samples);
   fuzz_write("x.tokens", file, n_bytes);
   for (guint n = n_samples; n <= n_samples + 1; n++) {
-    g_autofree char *identity = NULL;
-    g_autoptr(GBytes) tokens = NULL;
-    guint n_known = 0, n_total = 0;
-    if (!draft_load_tokens(fuzz_folder(), "x", n, &identity, &tokens, &n_known, &n_total))
+    DraftTokens found;
+    if (!draft_load_tokens(fuzz_folder(), "x", n, &found))
       continue;
-    if (n != n_samples || !identity || n_known > n_total)
+    if (found.n_samples != n_samples || found.n_samples > n || !found.identity ||
+        found.n_known > found.n_total || found.first > n - found.n_samples)
       abort();
-    check_tokens(file + first, tokens, n, n_known);
+    check_tokens(file + first, found.tokens, n_samples, found.n_known);
+    draft_tokens_clear(&found);
   }
 }
 
