@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The library in the window: its list, its small pictures, its page, and the window around it; and
-// how it holds with 10,000 pictures. The argument is a small model folder.
+// The library in the window: its list, its small pictures, its page, and the window around it.
+// The argument is a small model folder.
 #include "app/draft.h"
 #include "app/recipe.h"
 #include "tests/ui/waiting.h"
@@ -12,9 +12,8 @@
 #include "ui/limner-window-private.h"
 
 #include <glib/gstdio.h>
-#include <time.h>
 
-enum { SIZE_PX = 16, MANY = 10000, N_FRAMES = 60 };
+enum { SIZE_PX = 16 };
 
 static const char *model_folder;
 
@@ -519,120 +518,6 @@ static void test_stopped(void) {
   studio_clear(&studio);
 }
 
-// --- 10,000 pictures -----------------------------------------------------------------------------
-
-static double cpu_ms(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
-static double resident_mb(void) {
-  g_autofree char *text = NULL;
-  long n_pages = 0, n_resident = 0;
-  if (g_file_get_contents("/proc/self/statm", &text, NULL, NULL))
-    sscanf(text, "%ld %ld", &n_pages, &n_resident);
-  return (double)n_resident * (double)sysconf(_SC_PAGESIZE) / 1e6;
-}
-
-static void write_many(const Place *place) {
-  static const char *const things[] = {"a red house", "a blue boat", "a green tree", "a fox"};
-  g_mkdir_with_parents(place->pictures, 0755);
-  for (guint i = 0; i < MANY; i++) {
-    g_autofree char *prompt =
-        g_strdup_printf("%s on a hill at night, number %u", things[i % G_N_ELEMENTS(things)], i);
-    g_autoptr(LimnerPicture) picture = new_picture(prompt, i, NULL);
-    g_autoptr(GBytes) png = limner_picture_dup_png(picture, NULL);
-    g_autofree char *path = g_strdup_printf("%s/limner-%u_0.png", place->pictures, i);
-    g_assert_true(g_file_set_contents_full(path, g_bytes_get_data(png, NULL),
-                                           (gssize)g_bytes_get_size(png), G_FILE_SET_CONTENTS_NONE,
-                                           0644, NULL));
-  }
-}
-
-typedef struct Scrolling {
-  GtkAdjustment *adjustment;
-  double began_ms;
-  double frames_ms[N_FRAMES]; // what the main thread computes from one frame to the next
-  guint n;
-} Scrolling;
-
-static gboolean on_tick(GtkWidget *widget, GdkFrameClock *clock, gpointer data) {
-  Scrolling *scrolling = data;
-  const double now_ms = cpu_ms();
-  if (scrolling->n < N_FRAMES)
-    scrolling->frames_ms[scrolling->n] = now_ms - scrolling->began_ms;
-  scrolling->began_ms = now_ms;
-  gtk_adjustment_set_value(scrolling->adjustment,
-                           gtk_adjustment_get_value(scrolling->adjustment) + 40);
-  return scrolling->n++ < N_FRAMES;
-}
-
-static int compare(const void *a, const void *b) {
-  const double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
-
-static void scroll(GtkWidget *scroller) {
-  Scrolling scrolling = {.began_ms = cpu_ms()};
-  scrolling.adjustment = gtk_scrolled_window_get_vadjustment(GTK_SCROLLED_WINDOW(scroller));
-  gtk_widget_add_tick_callback(scroller, on_tick, &scrolling, NULL);
-  wait_until(scrolling.n > N_FRAMES);
-  qsort(scrolling.frames_ms, N_FRAMES, sizeof *scrolling.frames_ms, compare);
-  g_test_message("scrolling: median frame %.1f ms of computing, the longest %.1f ms",
-                 scrolling.frames_ms[N_FRAMES / 2], scrolling.frames_ms[N_FRAMES - 1]);
-  g_assert_cmpfloat(scrolling.frames_ms[N_FRAMES / 2], <, 16);
-}
-
-static void search(GListModel *list, GtkEditable *entry) {
-  const double before_ms = cpu_ms();
-  gtk_editable_set_text(entry, "HOUSE 77");
-  const double began = (double)g_get_monotonic_time();
-  wait_until(n_items(list) > 0 && n_items(list) < 1000);
-  g_test_message("searched: %u found, %.1f ms after typing, %.1f ms of the window's computing",
-                 n_items(list), ((double)g_get_monotonic_time() - began) / 1e3,
-                 cpu_ms() - before_ms);
-  g_assert_cmpfloat(cpu_ms() - before_ms, <, 200); // observed: 40
-}
-
-static void test_many(void) {
-  Place place = place_new();
-  write_many(&place);
-  LimnerLibrary *library = limner_library_open(place.pictures, place.state);
-  g_assert_true(limner_library_rescan(library, NULL, NULL, NULL));
-  settle();
-  const double before_mb = resident_mb(), before_ms = cpu_ms();
-  LimnerJobQueue *queue = limner_job_queue_new();
-  LimnerWindow *window = g_object_ref(limner_window_new(NULL, queue, NULL));
-  limner_window_set_library(window, library);
-  gtk_window_present(GTK_WINDOW(window));
-  gtk_widget_activate_action(GTK_WIDGET(window), "win.library", NULL);
-  LimnerLibraryPage *page = window->library_page;
-  GListModel *list = template_child(page, LIMNER_TYPE_LIBRARY_PAGE, "selection");
-  wait_until(n_items(list) == MANY);
-  g_test_message("opened with %d pictures: %.0f ms of the window's computing", MANY,
-                 cpu_ms() - before_ms);
-  // Observed: 330 ms with the window itself.
-  g_assert_cmpfloat(cpu_ms() - before_ms, <, 1500);
-  settle();
-  scroll(template_child(page, LIMNER_TYPE_LIBRARY_PAGE, "scroller"));
-  settle();
-  search(list, template_child(page, LIMNER_TYPE_LIBRARY_PAGE, "search_entry"));
-  g_test_message("%u small pictures and %.0f MB more in memory",
-                 limner_thumbnails_get_n_held(limner_library_page_get_thumbnails(page)),
-                 resident_mb() - before_mb);
-  g_assert_cmpuint(limner_thumbnails_get_n_held(limner_library_page_get_thumbnails(page)), <=,
-                   LIMNER_MAX_THUMBNAILS);
-  g_assert_cmpfloat(resident_mb() - before_mb, <, 300);
-  gtk_window_destroy(GTK_WINDOW(window));
-  limner_job_queue_shutdown(queue);
-  settle();
-  g_assert_finalize_object(window);
-  g_assert_finalize_object(queue);
-  close_library(library);
-  place_clear(&place);
-}
-
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   adw_init();
@@ -646,6 +531,5 @@ int main(int argc, char **argv) {
   g_test_add_func("/library/tree", test_tree);
   g_test_add_func("/library/drafts", test_drafts);
   g_test_add_func("/library/stopped", test_stopped);
-  g_test_add_func("/library/many", test_many);
   return g_test_run();
 }
