@@ -53,10 +53,8 @@ static void update_row(LimnerQueueList *self, guint index, guint n_rows) {
   Row *row = row_at(self, index);
   const Row *before = index > 0 ? row_at(self, index - 1) : NULL;
   const gboolean waits = is_waiting(row->job);
-  g_autofree char *words = limner_words_for_job(row->job);
-  g_autofree char *takes = waits ? limner_words_for_waiting(self->queue, row->job) : NULL;
-  g_autofree char *both = takes ? g_strdup_printf("%s – %s", words, takes) : NULL;
-  gtk_label_set_label(row->words, both ? both : words);
+  g_autofree char *words = limner_words_for_turn(self->queue, row->job);
+  gtk_label_set_label(row->words, words);
   gtk_progress_bar_set_fraction(row->bar, limner_words_get_fraction(row->job));
   gtk_widget_set_visible(GTK_WIDGET(row->bar), !waits);
   gtk_widget_set_sensitive(row->up, waits && before && is_waiting(before->job));

@@ -117,13 +117,15 @@ static char *dup_duration(double seconds) {
                        : g_strdup_printf(_("%.0f min"), ceil(seconds / 60));
 }
 
-char *limner_words_for_waiting(LimnerJobQueue *queue, LimnerJob *job) {
-  const double seconds = estimate(queue, job);
+char *limner_words_for_turn(LimnerJobQueue *queue, LimnerJob *job) {
+  const gboolean waits = limner_job_get_state(job) <= LIMNER_JOB_LOADING;
+  const double seconds = waits ? estimate(queue, job) : limner_job_get_seconds_left(job);
   if (seconds < 0)
-    return NULL;
-  g_autofree char *duration = dup_duration(seconds);
-  // Translators: how long a job will take: "about 20 s"
-  return g_strdup_printf(_("about %s"), duration);
+    return limner_words_for_job(job);
+  g_autofree char *duration = waits ? dup_duration(seconds) : words_left(seconds);
+  // Translators: how long a job will take
+  return waits ? g_strdup_printf(_("Waiting – about %s"), duration)
+               : g_strdup_printf(_("%.0f %% – %s"), 100 * limner_words_get_fraction(job), duration);
 }
 
 char *limner_words_for_queue(LimnerJobQueue *queue) {
@@ -139,8 +141,8 @@ char *limner_words_for_queue(LimnerJobQueue *queue) {
     seconds += more;
   }
   g_autofree char *duration = dup_duration(seconds);
-  // Translators: until all jobs are done: "about 3 min left in all"
-  return g_strdup_printf(_("about %s left in all"), duration);
+  // Translators: until all jobs are done: "About 3 min left in all"
+  return g_strdup_printf(_("About %s left in all"), duration);
 }
 
 char *limner_words_for_sample(LimnerSample *sample) {

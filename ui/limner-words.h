@@ -9,10 +9,10 @@
 // "336 of 576 tokens – 410 tokens/s – 2 s left", "Stopped after 3 of 24 rows", ... Owned.
 char *limner_words_for_job(LimnerJob *job);
 // How far the job is, 0 .. 1: in looking at its picture, then in painting.
-// What a job that waits will take, judged by the one that runs: "about 20 s". NULL = not known.
-// Owned.
-char *limner_words_for_waiting(LimnerJobQueue *queue, LimnerJob *job);
-// Until all jobs are done: "about 3 min left in all". NULL = not known. Owned.
+// A job in the queue in a few words: "31 % – 29 s left", or what one that waits will take, judged
+// by the one that runs: "Waiting – about 20 s". Owned.
+char *limner_words_for_turn(LimnerJobQueue *queue, LimnerJob *job);
+// Until all jobs are done: "About 3 min left in all". NULL = not known. Owned.
 char *limner_words_for_queue(LimnerJobQueue *queue);
 double limner_words_get_fraction(LimnerJob *job);
 // "Sample 2 of 4, a red house on a green hill at night". Owned.
