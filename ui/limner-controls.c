@@ -3,6 +3,8 @@
 // prompts.
 #include "ui/limner-controls.h"
 
+#include "ui/limner-history.h"
+#include "ui/limner-presets.h"
 #include "ui/limner-prompt.h"
 #include "ui/limner-settings.h"
 #include "ui/limner-slider.h"
@@ -25,6 +27,10 @@ struct _LimnerControls {
   GtkWidget *scroller;
   LimnerPrompt *prompt;
   GtkLabel *prompt_label;
+  GtkMenuButton *history_button;
+  LimnerHistory *history;
+  GtkMenuButton *presets_button;
+  LimnerPresets *presets;
   GtkWidget *surprise_button;
   GtkLabel *hint_label;
   GtkLabel *world_label;
@@ -223,6 +229,51 @@ void limner_controls_change(LimnerControls *self, LimnerInput *input) {
   limner_prompt_select_all(self->prompt);
 }
 
+// --- what was used before ------------------------------------------------------------------------
+
+static void on_history_shown(LimnerControls *self) {
+  g_auto(GStrv) prompts = limner_prompt_dup_history(self->prompt);
+  limner_history_set_prompts(self->history, (const char *const *)prompts);
+  gtk_widget_grab_focus(GTK_WIDGET(self->history));
+}
+
+// As a surprise is: it can be undone.
+static void on_prompt_chosen(LimnerControls *self, const char *prompt) {
+  gtk_menu_button_popdown(self->history_button);
+  limner_prompt_replace_text(self->prompt, prompt);
+  update_world(self);
+  limner_controls_focus_prompt(self);
+}
+
+static void show_history(GtkWidget *widget, const char *action, GVariant *parameter) {
+  gtk_menu_button_popup(LIMNER_CONTROLS(widget)->history_button);
+}
+
+static void on_presets_shown(LimnerControls *self) {
+  gtk_widget_grab_focus(GTK_WIDGET(self->presets));
+}
+
+static void on_preset_applied(LimnerControls *self, GVariant *preset) {
+  double cfg = 0, image_cfg = 0, temperature = 0, top_p = 0;
+  int top_k = 0;
+  g_variant_get(preset, "(&sdddid)", NULL, &cfg, &image_cfg, &temperature, &top_k, &top_p);
+  g_object_set(self->guidance_slider, "value", cfg, NULL);
+  g_object_set(self->freedom_slider, "value", image_cfg, NULL);
+  g_object_set(self->variety_slider, "value", temperature, NULL);
+  gtk_spin_button_set_value(self->top_k_spin, top_k);
+  gtk_spin_button_set_value(self->top_p_spin, top_p);
+  gtk_menu_button_popdown(self->presets_button);
+}
+
+static void on_preset_wanted(LimnerControls *self, const char *name) {
+  limner_presets_add(self->presets, g_variant_new(LIMNER_PRESET_TYPE, name,
+                                                  limner_slider_get_value(self->guidance_slider),
+                                                  limner_slider_get_value(self->freedom_slider),
+                                                  limner_slider_get_value(self->variety_slider),
+                                                  (int)typed_value(self->top_k_spin),
+                                                  typed_value(self->top_p_spin)));
+}
+
 // --- the request ---------------------------------------------------------------------------------
 
 LimnerRequest *limner_controls_take_request(LimnerControls *self) {
@@ -268,6 +319,11 @@ void limner_controls_set_request(LimnerControls *self, const LimnerRequest *requ
   limner_controls_focus_prompt(self);
 }
 
+void limner_controls_keep_seed(LimnerControls *self) {
+  gtk_toggle_button_set_active(self->keep_button, TRUE);
+  gtk_widget_child_focus(GTK_WIDGET(self->guidance_slider), GTK_DIR_TAB_FORWARD);
+}
+
 void limner_controls_start(LimnerControls *self, const char *prompt) {
   limner_drop_zone_set_input(self->drop_zone, NULL);
   limner_controls_set_prompt(self, prompt);
@@ -296,6 +352,7 @@ void limner_controls_bind_settings(LimnerControls *self, GSettings *settings) {
   if (!settings)
     return;
   self->settings = g_object_ref(settings);
+  limner_presets_bind_settings(self->presets, settings);
   limner_settings_bind(settings, "samples", gtk_spin_button_get_adjustment(self->samples_spin),
                        "value");
   limner_settings_bind(settings, "use-input-tokens", self->tokens_check, "active");
@@ -321,6 +378,8 @@ static void limner_controls_class_init(LimnerControlsClass *klass) {
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS(klass);
   G_OBJECT_CLASS(klass)->dispose = limner_controls_dispose;
   g_type_ensure(LIMNER_TYPE_DROP_ZONE);
+  g_type_ensure(LIMNER_TYPE_HISTORY);
+  g_type_ensure(LIMNER_TYPE_PRESETS);
   g_type_ensure(LIMNER_TYPE_PROMPT);
   g_type_ensure(LIMNER_TYPE_SLIDER);
   gtk_widget_class_set_template_from_resource(widget_class,
@@ -328,6 +387,16 @@ static void limner_controls_class_init(LimnerControlsClass *klass) {
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, scroller);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, prompt);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, prompt_label);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, history_button);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, history);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, presets_button);
+  gtk_widget_class_bind_template_child(widget_class, LimnerControls, presets);
+  gtk_widget_class_bind_template_callback(widget_class, on_history_shown);
+  gtk_widget_class_bind_template_callback(widget_class, on_prompt_chosen);
+  gtk_widget_class_bind_template_callback(widget_class, on_presets_shown);
+  gtk_widget_class_bind_template_callback(widget_class, on_preset_applied);
+  gtk_widget_class_bind_template_callback(widget_class, on_preset_wanted);
+  gtk_widget_class_install_action(widget_class, "controls.history", NULL, show_history);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, surprise_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, hint_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerControls, world_label);

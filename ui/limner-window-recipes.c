@@ -50,6 +50,25 @@ static void use_settings(GtkWidget *widget, const char *action, GVariant *parame
   limner_window_use_sample(LIMNER_WINDOW(widget), take_settings);
 }
 
+static void take_seed(LimnerWindow *self, LimnerSample *sample) {
+  if (!can_repeat(self, sample))
+    return;
+  take_settings(self, sample);
+  limner_controls_keep_seed(self->controls);
+  limner_window_say(self, _("The seed is kept: change the settings and generate"));
+}
+
+static void show_history(GtkWidget *widget, const char *action, GVariant *parameter) {
+  LimnerWindow *self = LIMNER_WINDOW(widget);
+  limner_window_go_to_main(self);
+  adw_flap_set_reveal_flap(self->flap, TRUE);
+  gtk_widget_activate_action(GTK_WIDGET(self->controls), "controls.history", NULL);
+}
+
+static void same_seed(GtkWidget *widget, const char *action, GVariant *parameter) {
+  limner_window_use_sample(LIMNER_WINDOW(widget), take_seed);
+}
+
 // --- what a picture from outside says ------------------------------------------------------------
 
 // Its request, with the picture it was made of where the library has that.
@@ -115,5 +134,7 @@ static void use_recipe(GtkWidget *widget, const char *action, GVariant *paramete
 void limner_window_install_recipe_actions(GtkWidgetClass *widget_class) {
   gtk_widget_class_install_action(widget_class, "win.more-like-this", NULL, more_like_this);
   gtk_widget_class_install_action(widget_class, "win.use-settings", NULL, use_settings);
+  gtk_widget_class_install_action(widget_class, "win.history", NULL, show_history);
+  gtk_widget_class_install_action(widget_class, "win.same-seed", NULL, same_seed);
   gtk_widget_class_install_action(widget_class, "win.use-recipe", NULL, use_recipe);
 }

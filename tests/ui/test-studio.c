@@ -3,9 +3,13 @@
 // a small model folder, with which jobs are really run.
 #include "app/recipe.h"
 #include "tests/ui/waiting.h"
+#include "ui/limner-canvas.h"
 #include "ui/limner-divider.h"
 #include "ui/limner-drag.h"
+#include "ui/limner-history.h"
 #include "ui/limner-kept.h"
+#include "ui/limner-presets.h"
+#include "ui/limner-settings.h"
 #include "ui/limner-stage.h"
 #include "ui/limner-window-private.h"
 
@@ -501,6 +505,78 @@ static void test_stopping(void) {
   studio_clear(&studio);
 }
 
+// --- prompts and presets -------------------------------------------------------------------------
+
+static void note_prompt(GtkWidget *history, const char *prompt, gpointer data) {
+  g_free(*(char **)data);
+  *(char **)data = g_strdup(prompt);
+}
+
+static void test_history(void) {
+  LimnerHistory *history = g_object_ref_sink(g_object_new(LIMNER_TYPE_HISTORY, NULL));
+  g_autofree char *chosen = NULL;
+  g_signal_connect(history, "chosen", G_CALLBACK(note_prompt), &chosen);
+  const char *const prompts[] = {"A red house", "a boat at night", "a HOUSE at night", NULL};
+  limner_history_set_prompts(history, prompts);
+  g_assert_cmpuint(limner_history_get_n_shown(history), ==, 3);
+  GtkWidget *entry = gtk_widget_get_first_child(gtk_widget_get_first_child(GTK_WIDGET(history)));
+  gtk_editable_set_text(GTK_EDITABLE(entry), "house");
+  wait_until(limner_history_get_n_shown(history) == 2);
+  g_signal_emit_by_name(entry, "activate");
+  g_assert_cmpstr(chosen, ==, "a HOUSE at night"); // the newest
+  gtk_editable_set_text(GTK_EDITABLE(entry), "red  HOUSE");
+  wait_until(limner_history_get_n_shown(history) == 1);
+  g_signal_emit_by_name(entry, "activate");
+  g_assert_cmpstr(chosen, ==, "A red house");
+  gtk_editable_set_text(GTK_EDITABLE(entry), "zebra");
+  wait_until(limner_history_get_n_shown(history) == 0);
+  g_signal_emit_by_name(entry, "activate");
+  g_assert_cmpstr(chosen, ==, "A red house"); // nothing was chosen
+  limner_history_set_prompts(history, NULL);
+  g_assert_cmpuint(limner_history_get_n_shown(history), ==, 0);
+  g_assert_finalize_object(history);
+}
+
+// In the controls, and kept by the settings.
+static void test_presets(void) {
+  GSettings *settings = limner_settings_new();
+  LimnerControls *controls = g_object_ref_sink(g_object_new(LIMNER_TYPE_CONTROLS, NULL));
+  limner_controls_bind_settings(controls, settings);
+  LimnerPresets *presets = template_child(controls, LIMNER_TYPE_CONTROLS, "presets");
+  GObject *guidance = template_child(controls, LIMNER_TYPE_CONTROLS, "guidance_slider");
+  GObject *variety = template_child(controls, LIMNER_TYPE_CONTROLS, "variety_slider");
+  g_object_set(guidance, "value", 7.5, NULL);
+  g_object_set(variety, "value", 0.2, NULL);
+  g_signal_emit_by_name(presets, "wanted", "strict");
+  g_object_set(guidance, "value", 2.0, NULL);
+  g_signal_emit_by_name(presets, "wanted", "loose");
+  g_assert_cmpuint(limner_presets_get_n(presets), ==, 2);
+  g_object_set(variety, "value", 1.0, NULL);
+  g_signal_emit_by_name(presets, "wanted", "loose"); // in its place
+  g_assert_cmpuint(limner_presets_get_n(presets), ==, 2);
+  g_assert_finalize_object(controls);
+  LimnerPresets *later = g_object_ref_sink(g_object_new(LIMNER_TYPE_PRESETS, NULL));
+  limner_presets_bind_settings(later, settings);
+  g_assert_cmpuint(limner_presets_get_n(later), ==, 2);
+  g_assert_nonnull(find_named(GTK_WIDGET(later), "Remove “strict”"));
+  g_signal_emit_by_name(find_named(GTK_WIDGET(later), "Remove “loose”"), "clicked");
+  g_assert_cmpuint(limner_presets_get_n(later), ==, 1);
+  g_assert_finalize_object(later);
+  // Applied they move the sliders.
+  controls = g_object_ref_sink(g_object_new(LIMNER_TYPE_CONTROLS, NULL));
+  limner_controls_bind_settings(controls, settings);
+  presets = template_child(controls, LIMNER_TYPE_CONTROLS, "presets");
+  g_autoptr(GVariant) kept = g_settings_get_value(settings, "presets");
+  g_autoptr(GVariant) strict = g_variant_get_child_value(kept, 0);
+  g_signal_emit_by_name(presets, "apply", strict);
+  g_autoptr(LimnerRequest) request = limner_controls_take_request(controls);
+  g_assert_cmpfloat(request->cfg, ==, 7.5);
+  g_assert_cmpfloat(request->temperature, ==, 0.2);
+  g_assert_finalize_object(controls);
+  g_settings_reset(settings, "presets");
+  g_object_unref(settings);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   adw_init();
@@ -514,5 +590,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/studio/queue/list", test_queue_list);
   g_test_add_func("/studio/queue/order", test_queue_order);
   g_test_add_func("/studio/queue/stopping", test_stopping);
+  g_test_add_func("/studio/history", test_history);
+  g_test_add_func("/studio/presets", test_presets);
   return g_test_run();
 }
