@@ -29,6 +29,7 @@ static const char *const accelerators[][3] = {
     {"win.library", "<Control>l"},
     {"win.search", "<Control>f"},
     {"win.controls", "F9"},
+    {"win.grid", "<Control>g"},
     {"win.history", "<Control>h"},
     {"app.quit", "<Control>q"},
 };

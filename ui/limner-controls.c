@@ -319,6 +319,11 @@ void limner_controls_set_request(LimnerControls *self, const LimnerRequest *requ
   limner_controls_focus_prompt(self);
 }
 
+void limner_controls_get_sliders(LimnerControls *self, double *cfg, double *temperature) {
+  *cfg = limner_slider_get_value(self->guidance_slider);
+  *temperature = limner_slider_get_value(self->variety_slider);
+}
+
 void limner_controls_keep_seed(LimnerControls *self) {
   gtk_toggle_button_set_active(self->keep_button, TRUE);
   gtk_widget_child_focus(GTK_WIDGET(self->guidance_slider), GTK_DIR_TAB_FORWARD);

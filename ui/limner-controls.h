@@ -23,6 +23,8 @@ int limner_controls_get_n_samples(LimnerControls *self);
 void limner_controls_set_request(LimnerControls *self, const LimnerRequest *request, guint index);
 // What is asked for next keeps the seed, with other settings: the first slider has the focus.
 void limner_controls_keep_seed(LimnerControls *self);
+// What the sliders stand at; no seed is drawn.
+void limner_controls_get_sliders(LimnerControls *self, double *cfg, double *temperature);
 // Whether the controls ask for something that can be done; else they say what is missing.
 gboolean limner_controls_check(LimnerControls *self);
 // Where the picture to change is; borrowed.

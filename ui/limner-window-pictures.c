@@ -164,7 +164,7 @@ static void copy(GtkWidget *widget, const char *action, GVariant *parameter) {
 // --- looking at one ------------------------------------------------------------------------------
 
 // Swiping back leads where Back does.
-static void set_navigatable(LimnerWindow *self, GtkWidget *page, gboolean can_navigate) {
+void limner_window_set_navigatable(LimnerWindow *self, GtkWidget *page, gboolean can_navigate) {
   adw_leaflet_page_set_navigatable(adw_leaflet_get_page(self->pages, page), can_navigate);
 }
 
@@ -176,8 +176,10 @@ void limner_window_view_sample(LimnerWindow *self, LimnerSample *sample, GtkWidg
   if (was_large)
     return;
   self->came_from = from;
-  set_navigatable(self, GTK_WIDGET(self->library_page), from == GTK_WIDGET(self->library_page));
-  set_navigatable(self, self->tree_page, from == self->tree_page);
+  limner_window_set_navigatable(self, GTK_WIDGET(self->library_page),
+                                from == GTK_WIDGET(self->library_page));
+  limner_window_set_navigatable(self, self->tree_page, from == self->tree_page);
+  limner_window_set_navigatable(self, GTK_WIDGET(self->grid), from == GTK_WIDGET(self->grid));
   adw_leaflet_set_visible_child(self->pages, GTK_WIDGET(self->large_view));
   gtk_widget_grab_focus(GTK_WIDGET(self->large_view));
 }
@@ -197,12 +199,14 @@ void limner_window_go_back(LimnerWindow *self) {
   GtkWidget *to = limner_window_is_large(self)  ? self->came_from
                   : limner_window_is_tree(self) ? self->tree_from
                                                 : self->main_page;
-  set_navigatable(self, GTK_WIDGET(self->library_page), TRUE);
+  limner_window_set_navigatable(self, GTK_WIDGET(self->library_page), TRUE);
   adw_leaflet_set_visible_child(self->pages, to ? to : self->main_page);
   if (to == GTK_WIDGET(self->library_page))
     limner_library_page_focus_grid(self->library_page);
   if (to == self->tree_page)
     gtk_widget_grab_focus(GTK_WIDGET(self->tree));
+  if (to == GTK_WIDGET(self->grid))
+    gtk_widget_grab_focus(to);
 }
 
 static void back(GtkWidget *widget, const char *action, GVariant *parameter) {

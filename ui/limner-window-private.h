@@ -7,6 +7,7 @@
 #include "app/export.h"
 #include "ui/limner-controls.h"
 #include "ui/limner-gallery.h"
+#include "ui/limner-grid.h"
 #include "ui/limner-large-view.h"
 #include "ui/limner-library-page.h"
 #include "ui/limner-queue-list.h"
@@ -33,6 +34,7 @@ struct _LimnerWindow {
   GtkWidget *tree_page;
   AdwToastOverlay *tree_toasts;
   LimnerTree *tree;
+  LimnerGrid *grid;
   // Owned
   LimnerJobQueue *queue;
   GSettings *settings;
@@ -127,6 +129,11 @@ gboolean limner_window_export_several(LimnerWindow *self);
 // without what they say of how they were made.
 void limner_window_export(LimnerWindow *self, GPtrArray *items, const char *folder,
                           LimnerFormat format, gboolean is_bare);
+// Once there is a queue.
+void limner_window_init_grid(LimnerWindow *self);
+void limner_window_install_grid_actions(GtkWidgetClass *widget_class);
+// Whether swiping back leads to that page.
+void limner_window_set_navigatable(LimnerWindow *self, GtkWidget *page, gboolean can_navigate);
 // Tells the desktop of jobs that end while the window is not looked at.
 void limner_window_watch_queue(LimnerWindow *self);
 void limner_window_install_queue_actions(GtkWidgetClass *widget_class);

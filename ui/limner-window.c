@@ -28,6 +28,8 @@ static AdwToastOverlay *get_toasts(LimnerWindow *self) {
     return limner_large_view_get_toasts(self->large_view);
   if (limner_window_is_tree(self))
     return self->tree_toasts;
+  if (adw_leaflet_get_visible_child(self->pages) == GTK_WIDGET(self->grid))
+    return limner_grid_get_toasts(self->grid);
   return limner_window_is_library(self) ? limner_library_page_get_toasts(self->library_page)
                                         : limner_gallery_get_toasts(self->gallery);
 }
@@ -328,6 +330,7 @@ LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *que
                           G_CONNECT_SWAPPED);
   limner_queue_list_set_queue(self->queue_list, queue);
   limner_window_watch_queue(self);
+  limner_window_init_grid(self);
   limner_controls_bind_settings(self->controls, settings);
   restore(self);
   on_model_state(self);
@@ -372,6 +375,7 @@ static void bind_template(GtkWidgetClass *widget_class) {
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, tree_page);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, tree_toasts);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, tree);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, grid);
   gtk_widget_class_bind_template_callback(widget_class, on_message_closed);
   gtk_widget_class_bind_template_callback(widget_class, on_controls_revealed);
 }
@@ -395,6 +399,7 @@ static void install_actions(GtkWidgetClass *widget_class) {
   limner_window_install_tree_actions(widget_class);
   limner_window_install_compare_actions(widget_class);
   limner_window_install_queue_actions(widget_class);
+  limner_window_install_grid_actions(widget_class);
 }
 
 static void limner_window_class_init(LimnerWindowClass *klass) {
@@ -402,6 +407,7 @@ static void limner_window_class_init(LimnerWindowClass *klass) {
   GTK_WINDOW_CLASS(klass)->close_request = limner_window_close_request;
   g_type_ensure(LIMNER_TYPE_CONTROLS);
   g_type_ensure(LIMNER_TYPE_GALLERY);
+  g_type_ensure(LIMNER_TYPE_GRID);
   g_type_ensure(LIMNER_TYPE_LARGE_VIEW);
   g_type_ensure(LIMNER_TYPE_LIBRARY_PAGE);
   g_type_ensure(LIMNER_TYPE_QUEUE_LIST);

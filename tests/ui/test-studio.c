@@ -577,6 +577,65 @@ static void test_presets(void) {
   g_object_unref(settings);
 }
 
+// --- a grid over two settings --------------------------------------------------------------------
+
+static void test_grid_axis(void) {
+  LimnerGridAxis axis;
+  g_assert_null(limner_grid_axis_parse(&axis, LIMNER_SETTING_VARIETY, " 0,5;1 1.5, 1 "));
+  g_assert_cmpuint(axis.n, ==, 3); // each once
+  g_assert_cmpfloat(axis.values[0], ==, 0.5);
+  g_assert_cmpfloat(axis.values[2], ==, 1.5);
+  static const char *const wrong[] = {
+      "", " ", "2", "one", "1 -1", "nan", "1x", "inf", "0.1 0.2 0.3 0.4 0.5 0.6 0.7"};
+  for (gsize i = 0; i < G_N_ELEMENTS(wrong); i++) {
+    g_autofree char *problem = limner_grid_axis_parse(&axis, LIMNER_SETTING_VARIETY, wrong[i]);
+    g_test_message("'%s': %s", wrong[i], problem);
+    g_assert_nonnull(problem);
+  }
+}
+
+static void test_grid(void) {
+  Studio studio = studio_new();
+  LimnerGrid *grid = studio.window->grid;
+  GtkEditable *columns = template_child(grid, LIMNER_TYPE_GRID, "column_entry");
+  GtkEditable *rows = template_child(grid, LIMNER_TYPE_GRID, "row_entry");
+  GtkWidget *button = template_child(grid, LIMNER_TYPE_GRID, "paint_button");
+  limner_controls_set_prompt(studio.window->controls, "a boat");
+  act(&studio, "win.grid");
+  g_assert_cmpstr(gtk_editable_get_text(columns), ==, "3.3 5.0 7.5"); // around the sliders'
+  g_assert_cmpstr(gtk_editable_get_text(rows), ==, "0.7 1.0 1.5");
+  gtk_editable_set_text(columns, "2 11");
+  g_assert_false(gtk_widget_get_sensitive(button));
+  gtk_editable_set_text(columns, "2 4 8");
+  gtk_editable_set_text(rows, "0 1");
+  g_assert_cmpstr(gtk_button_get_label(GTK_BUTTON(button)), ==, "_Paint 6 Pictures");
+  g_signal_emit_by_name(button, "clicked");
+  wait_until(n_items(pictures_of(&studio)) == 6);
+  wait_until(limner_job_queue_get_n_active(studio.queue) == 0);
+  settle();
+  // Each cell has the picture of its settings.
+  GtkWidget *cell = find_named(GTK_WIDGET(grid), "Follow the Prompt 4, Variety 0");
+  g_assert_nonnull(cell);
+  LimnerSample *sample =
+      limner_canvas_get_sample(LIMNER_CANVAS(gtk_button_get_child(GTK_BUTTON(cell))));
+  const LimnerRequest *request = limner_sample_get_request(sample);
+  g_assert_cmpfloat(request->cfg, ==, 4);
+  g_assert_cmpfloat(request->temperature, ==, 0);
+  g_assert_true(limner_sample_get_finished(sample));
+  GtkWidget *other = find_named(GTK_WIDGET(grid), "Follow the Prompt 8, Variety 1");
+  LimnerSample *last =
+      limner_canvas_get_sample(LIMNER_CANVAS(gtk_button_get_child(GTK_BUTTON(other))));
+  g_assert_cmpuint(limner_sample_get_request(last)->seed, ==, request->seed);
+  g_signal_emit_by_name(cell, "clicked");
+  g_assert_true(limner_window_is_large(studio.window));
+  g_assert_true(limner_large_view_get_sample(studio.window->large_view) == sample);
+  act(&studio, "win.escape");
+  g_assert_true(adw_leaflet_get_visible_child(studio.window->pages) == GTK_WIDGET(grid));
+  act(&studio, "win.escape");
+  g_assert_true(adw_leaflet_get_visible_child(studio.window->pages) == studio.window->main_page);
+  studio_clear(&studio);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   adw_init();
@@ -592,5 +651,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/studio/queue/stopping", test_stopping);
   g_test_add_func("/studio/history", test_history);
   g_test_add_func("/studio/presets", test_presets);
+  g_test_add_func("/studio/grid/axis", test_grid_axis);
+  g_test_add_func("/studio/grid/page", test_grid);
   return g_test_run();
 }
