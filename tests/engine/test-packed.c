@@ -247,7 +247,11 @@ static bool stop_there(size_t n_done, size_t n_total, void *data) {
 
 // 200 moments of packing, in each format, with a copy on disk and without.
 static void test_stopped_anywhere(const Place *place, JanusWeights weights) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  enum { N_STOPS = 40 };
+#else
   enum { N_STOPS = 200 };
+#endif
   uint64_t random = 7;
   Moment whole = {0};
   JanusModel *model = open_with(place, weights, NULL);
