@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { N_SLOTS = 1 << 17, N_TOKENS = 3, N_STEPS = 120, DEADLINE_S = 200 };
+enum { N_SLOTS = 1 << 17, N_TOKENS = 3, N_STEPS = 120, DEADLINE_S = 500 };
 
 // --- the calls that fail -------------------------------------------------------------------------
 
