@@ -18,7 +18,7 @@
 
 #define BOUND_MS 50.0
 #define STEP_MS 20
-#define PATIENCE_S 100
+#define PATIENCE_S 250
 enum { N_SAMPLES = 4, N_LONGEST = 3, N_OPENINGS = 3, LARGE_PX = 3000 };
 
 typedef enum {
