@@ -86,8 +86,8 @@ static jk_status linear_create(jk_device *dev, jk_weight weight, jk_weight bias,
 static jk_status linear_open(jk_device *dev, const void *packed, int n_out, int n_in,
                              jk_weight bias, jk_format format, jk_linear **out) {
   *out = NULL;
-  if (!packed || (uintptr_t)packed % 64 != 0 || jk_packed_bytes(format, n_out, n_in) == 0 ||
-      !is_bias(&bias, n_out))
+  if (!packed || (uintptr_t)packed % 64 != 0 || format > JK_FORMAT_Q4 ||
+      jk_packed_bytes(format, n_out, n_in) == 0 || !is_bias(&bias, n_out))
     return JK_BAD_REQUEST;
   jk_status status = linear_new(n_out, n_in, bias, format, out);
   if (status == JK_OK)

@@ -34,6 +34,8 @@ typedef enum jk_format {
   JK_FORMAT_BF16, // a packed copy rounded to bf16; inputs rounded to bf16, sums f32
   JK_FORMAT_Q8,   // a packed copy of 8-bit integers, a scale a group; inputs 8-bit likewise
   JK_FORMAT_Q4,   // the same with 4-bit weights
+  JK_FORMAT_FP8,  // a packed copy rounded to E4M3, a scale an output; inputs rounded to bf16, sums
+                  // f32. Where jk_device.has_fp8 says so
 } jk_format;
 
 // Bytes of the packed copy of a linear layer's weight [n_out][n_in]; 0 for F32, which has none.
@@ -110,6 +112,7 @@ typedef struct jk_device jk_device;
 struct jk_device {
   char name[96]; // for people: "CPU (AVX-512), 2 threads"
   int n_threads;
+  bool has_fp8;   // linear_create() takes JK_FORMAT_FP8
   void *observer; // for benches, which put functions of their own into the table
 
   // --- memory -----------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ size_t jk_block_bytes(jk_format format, int n_in) {
     return (size_t)jk_n_groups(n_in) * JK_Q8_GROUP_BYTES;
   case JK_FORMAT_Q4:
     return (size_t)jk_n_groups(n_in) * JK_Q4_GROUP_BYTES;
+  case JK_FORMAT_FP8: // only the cards have it: numbers, then a scale an output
+    return (size_t)JK_BLOCK_OUTS * (((size_t)n_in + 31) / 32 * 32 + sizeof(float));
   case JK_FORMAT_F32:
     break;
   }

@@ -235,6 +235,7 @@ static void multiply(jk_gpu *gpu, float *y, const jk_conv *conv, const void *wei
   const int per_tap = padded_in(conv) / JK_TILE_COLS;
   const many_job job = {y,
                         (const uint4 *)weight,
+                        NULL,
                         conv->bias,
                         residual,
                         conv->n_out,

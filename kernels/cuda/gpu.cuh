@@ -138,6 +138,20 @@ __device__ __forceinline__ uint32_t bf16_pair(float low, float high) {
 #endif
 }
 
+// The numbers of 8 bits (no NaN) in the upper bytes of two halves, as two bf16 values; exact: bf16
+// has their subnormal ones, 2^120 further down.
+__device__ __forceinline__ uint32_t e4m3_pair(uint32_t word) {
+  const uint32_t bits = (word & 0x80008000u) | (word & 0x7f007f00u) >> 4;
+#if !defined(JK_CUDA_EMULATED) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  uint32_t pair;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(pair) : "r"(bits), "r"(0x7b807b80u), "r"(0x80008000u));
+  return pair;
+#else
+  const float low = float_of(bits << 16) * 0x1p120f, high = float_of(bits & 0xffff0000u) * 0x1p120f;
+  return bits_of(low) >> 16 | bits_of(high);
+#endif
+}
+
 __device__ __forceinline__ float half_float(uint16_t word) {
   const float magnitude = float_of((uint32_t)(word & 0x7fff) << 13) * 5.192296858534828e33f;
   const uint32_t special = (word & 0x7c00) == 0x7c00 ? 0x7f800000u : 0;

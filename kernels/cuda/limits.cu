@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(JK_BLOCK) peak_kernel(float *sums, int n_steps
 static double measure_peak(jk_device *dev, jk_format format) {
   jk_gpu *gpu = gpu_of(dev);
   gpu_use(gpu);
-  if (format != JK_FORMAT_BF16)
+  if (format != JK_FORMAT_BF16 && format != JK_FORMAT_FP8)
     return 0;
   const jk_grid grid = {PEAK_BLOCKS, 1, 1, JK_BLOCK};
   float *sums = (float *)gpu_scratch(gpu, (size_t)grid.x * JK_BLOCK * sizeof *sums), ms = 0.0f;

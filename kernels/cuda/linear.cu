@@ -51,7 +51,10 @@ static jk_status pack(jk_gpu *gpu, jk_linear *linear, const jk_weight *weight) {
     const int n = weight->n_rows - first < n_most ? weight->n_rows - first : n_most;
     const char *from = (const char *)weight->data + (size_t)first * row_bytes;
     gpu->base.upload(&gpu->base, raw, from, (size_t)n * row_bytes);
-    gpu_pack_bf16(gpu, linear->weight, raw, weight->dtype, n, weight->n_cols, first);
+    if (linear->format == JK_FORMAT_FP8)
+      gpu_pack_fp8(gpu, linear, raw, weight->dtype, n, first);
+    else
+      gpu_pack_bf16(gpu, linear->weight, raw, weight->dtype, n, weight->n_cols, first);
   }
   return gpu->failure;
 }
@@ -106,7 +109,7 @@ static jk_status linear_create(jk_device *dev, jk_weight weight, jk_weight bias,
                                jk_linear **out) {
   jk_gpu *gpu = gpu_of(dev);
   *out = NULL;
-  if (format < JK_FORMAT_F32 || format > JK_FORMAT_Q4 || !is_weight(&weight) ||
+  if (format < JK_FORMAT_F32 || format > JK_FORMAT_FP8 || !is_weight(&weight) ||
       (bias.data && (!is_weight(&bias) || bias.n_rows != 1 || bias.n_cols != weight.n_rows)))
     return JK_BAD_REQUEST;
   jk_linear *linear = (jk_linear *)calloc(1, sizeof *linear);
@@ -187,29 +190,6 @@ __global__ void __launch_bounds__(JK_BLOCK) f32_kernel(f32_job job) {
 
 // --- few rows of bf16 ---------------------------------------------------------------------------
 
-struct skinny_job {
-  float *y;
-  const uint4 *weight;
-  const float *bias, *x;
-  int n_rows, n_out, n_in;
-  bool accumulate, is_whole;
-};
-
-template <int N_TILES>
-__device__ __forceinline__ void skinny_step(float sums[N_TILES][4], const skinny_job &job,
-                                            const uint4 &w, int step) {
-  const int lane = (int)threadIdx.x % JK_WARP;
-  const uint32_t a[4] = {w.x, w.y, w.z, w.w};
-#pragma unroll
-  for (int i = 0; i < N_TILES; i++) {
-    const int row = i * JK_TILE_ROWS + lane / 4;
-    const float *p = row < job.n_rows ? job.x + (size_t)row * (size_t)job.n_in : NULL;
-    uint32_t b[2];
-    load_row_tile(b, p, step * JK_TILE_COLS + lane % 4 * 2, job.n_in, job.is_whole);
-    mma_bf16(sums[i], a, b);
-  }
-}
-
 // The weights of several steps are asked for before the first of them is used.
 template <int N_TILES>
 __device__ __forceinline__ void skinny_part(float sums[N_TILES][4], const skinny_job &job,
@@ -237,7 +217,8 @@ template <int N_TILES> __global__ void __launch_bounds__(JK_BLOCK) skinny_kernel
   __shared__ float parts[JK_N_SPLITS][N_TILES][4][JK_WARP];
   float sums[N_TILES][4] = {};
   skinny_part<N_TILES>(sums, job, (int)threadIdx.x / JK_WARP);
-  store_skinny<N_TILES>(parts, sums, job.y, job.bias, job.n_rows, job.n_out, job.accumulate);
+  store_skinny<N_TILES>(parts, sums, job.y, job.scales, job.bias, job.n_rows, job.n_out,
+                        job.accumulate);
 }
 
 static void multiply_few(jk_gpu *gpu, const skinny_job &job) {
@@ -269,10 +250,15 @@ static void multiply_bf16(jk_gpu *gpu, float *y, const jk_linear *layer, const f
                           bool accumulate) {
   const bool is_whole = rows_are_whole(x, layer->n_in);
   if (n_rows <= JK_SKINNY_ROWS) {
-    const skinny_job job = {y,           (const uint4 *)layer->weight,
-                            layer->bias, x,
-                            n_rows,      layer->n_out,
-                            layer->n_in, accumulate,
+    const skinny_job job = {y,
+                            (const uint4 *)layer->weight,
+                            NULL,
+                            layer->bias,
+                            x,
+                            n_rows,
+                            layer->n_out,
+                            layer->n_in,
+                            accumulate,
                             is_whole};
     multiply_few(gpu, job);
     return;
@@ -283,6 +269,7 @@ static void multiply_bf16(jk_gpu *gpu, float *y, const jk_linear *layer, const f
     float *to = y + (size_t)first * (size_t)layer->n_out;
     const many_job job = {to,
                           (const uint4 *)layer->weight,
+                          NULL,
                           layer->bias,
                           accumulate ? to : NULL,
                           layer->n_out,
@@ -307,6 +294,10 @@ static void linear(jk_device *dev, float *y, const jk_linear *layer, const float
     multiply_bf16(gpu, y, layer, x, n_rows, accumulate);
     return;
   }
+  if (layer->format == JK_FORMAT_FP8) {
+    gpu_multiply_fp8(gpu, y, layer, x, n_rows, accumulate);
+    return;
+  }
   if (layer->format != JK_FORMAT_F32) {
     gpu_multiply_quantised(gpu, y, layer, x, n_rows, accumulate);
     return;
@@ -323,4 +314,5 @@ void gpu_init_linear(jk_device *table) {
   table->linear_free = linear_free;
   table->linear_bytes = linear_bytes;
   table->linear = linear;
+  table->has_fp8 = true;
 }

@@ -4,6 +4,7 @@
 #ifndef JK_GPU_LINEAR_CUH
 #define JK_GPU_LINEAR_CUH
 
+#include "kernels/cuda/fp8.h"
 #include "kernels/cuda/gpu.cuh"
 
 struct jk_linear {
@@ -19,6 +20,12 @@ struct jk_linear {
 jk_status gpu_pack_quantised(jk_gpu *gpu, jk_linear *linear, const jk_weight *weight);
 void gpu_multiply_quantised(jk_gpu *gpu, float *y, const jk_linear *layer, const float *x,
                             int n_rows, bool accumulate);
+
+// FP8: outputs from first_out (a multiple of 16) on of a matrix that lies in device memory.
+void gpu_pack_fp8(jk_gpu *gpu, jk_linear *linear, const void *matrix, jk_dtype dtype, int n_out,
+                  int first_out);
+void gpu_multiply_fp8(jk_gpu *gpu, float *y, const jk_linear *layer, const float *x, int n_rows,
+                      bool accumulate);
 
 // Two neighbouring columns of a row, and the two 8 further: what a lane holds of a tile of rows.
 // `p` is NULL for a row that does not exist.
@@ -42,11 +49,44 @@ __device__ __forceinline__ void load_row_tile(uint32_t b[2], const float *p, int
   b[1] = bf16_pair(x[2], x[3]);
 }
 
+// A tile of weights as operands of the matrix instruction: half of a lane's 16 bytes of numbers
+// that have 8 bits.
+__device__ __forceinline__ uint4 fp8_tile(const uint4 &v, int tile) {
+  const int shift = tile ? 8 : 0;
+  const uint4 w = {e4m3_pair(v.x << shift), e4m3_pair(v.y << shift), e4m3_pair(v.z << shift),
+                   e4m3_pair(v.w << shift)};
+  return w;
+}
+
+struct skinny_job {
+  float *y;
+  const uint4 *weight;
+  const float *scales, *bias, *x; // scales: of outputs, NULL = none
+  int n_rows, n_out, n_in;
+  bool accumulate, is_whole;
+};
+
+// A tile of weights with all rows.
+template <int N_TILES>
+__device__ __forceinline__ void skinny_step(float sums[N_TILES][4], const skinny_job &job,
+                                            const uint4 &w, int step) {
+  const int lane = (int)threadIdx.x % JK_WARP;
+  const uint32_t a[4] = {w.x, w.y, w.z, w.w};
+#pragma unroll
+  for (int i = 0; i < N_TILES; i++) {
+    const int row = i * JK_TILE_ROWS + lane / 4;
+    const float *p = row < job.n_rows ? job.x + (size_t)row * (size_t)job.n_in : NULL;
+    uint32_t b[2];
+    load_row_tile(b, p, step * JK_TILE_COLS + lane % 4 * 2, job.n_in, job.is_whole);
+    mma_bf16(sums[i], a, b);
+  }
+}
+
 // The end of a product of few rows: the warps' parts of a tile of outputs in ascending order.
 template <int N_TILES>
 __device__ __forceinline__ void
 store_skinny(float parts[JK_N_SPLITS][N_TILES][4][JK_WARP], const float sums[N_TILES][4], float *y,
-             const float *bias, int n_rows, int n_out, bool accumulate) {
+             const float *scales, const float *bias, int n_rows, int n_out, bool accumulate) {
   const int lane = (int)threadIdx.x % JK_WARP, split = (int)threadIdx.x / JK_WARP;
 #pragma unroll
   for (int i = 0; i < N_TILES; i++)
@@ -63,6 +103,8 @@ store_skinny(float parts[JK_N_SPLITS][N_TILES][4][JK_WARP], const float sums[N_T
     float total = 0.0f;
     for (int s = 0; s < JK_N_SPLITS; s++)
       total += parts[s][tile][o / 8 * 2 + r % 2][o % 8 * 4 + r / 2];
+    if (scales)
+      total *= scales[out];
     const float value = total + (bias ? bias[out] : 0.0f);
     float *to = y + (size_t)row * (size_t)n_out + out;
     *to = accumulate ? *to + value : value;
@@ -70,11 +112,12 @@ store_skinny(float parts[JK_N_SPLITS][N_TILES][4][JK_WARP], const float sums[N_T
 }
 
 // y[rows][n_out] = parts of columns of packed weights times rows, each part by itself, added up in
-// ascending order, plus bias, and added to `residual` unless NULL.
+// ascending order, times the outputs' scales unless NULL, plus bias, and added to `residual` unless
+// NULL.
 struct many_job {
   float *y;
   const uint4 *weight;
-  const float *bias, *residual;
+  const float *scales, *bias, *residual;
   int n_out, n_in, n_rows;
   int n_steps, n_parts, per_part; // tiles of columns of all parts, parts, tiles of one
   bool is_whole;                  // n_in is a multiple of 16 and rows are aligned to 8 bytes
@@ -99,7 +142,17 @@ enum { MANY_OUT_TILES = 2, MANY_ROW_TILES = 4 }; // of one warp; a block is 2 x 
 
 typedef float many_sums[MANY_OUT_TILES][MANY_ROW_TILES][4];
 
-template <typename Rows>
+// A lane's part of a tile of weights.
+template <bool IS_FP8>
+__device__ __forceinline__ uint4 many_weights(const many_job &job, int tile, int step) {
+  const int lane = (int)threadIdx.x % JK_WARP;
+  const size_t at = (size_t)tile * (size_t)job.n_steps + (size_t)step;
+  if (IS_FP8)
+    return fp8_tile(job.weight[at / 2 * JK_WARP + lane], step % 2);
+  return job.weight[at * JK_WARP + lane];
+}
+
+template <bool IS_FP8, typename Rows>
 __device__ __forceinline__ void many_part(many_sums sums, const many_job &job, const Rows &rows,
                                           int part, int out_tile, int first_row) {
   const int lane = (int)threadIdx.x % JK_WARP;
@@ -117,7 +170,7 @@ __device__ __forceinline__ void many_part(many_sums sums, const many_job &job, c
 #pragma unroll
     for (int i = 0; i < MANY_OUT_TILES; i++) {
       const int tile = out_tile + i < n_out_tiles ? out_tile + i : out_tile;
-      w[i] = job.weight[((size_t)tile * (size_t)job.n_steps + (size_t)step) * JK_WARP + lane];
+      w[i] = many_weights<IS_FP8>(job, tile, step);
     }
 #pragma unroll
     for (int j = 0; j < MANY_ROW_TILES; j++) {
@@ -147,12 +200,13 @@ __device__ __forceinline__ void many_store(const many_sums total, const many_job
         if (out >= job.n_out || row >= job.n_rows)
           continue;
         const size_t at = rows.out_at(row) * (size_t)job.n_out + (size_t)out;
-        const float value = total[i][j][k] + (job.bias ? job.bias[out] : 0.0f);
+        const float scaled = job.scales ? total[i][j][k] * job.scales[out] : total[i][j][k];
+        const float value = scaled + (job.bias ? job.bias[out] : 0.0f);
         job.y[at] = job.residual ? job.residual[at] + value : value;
       }
 }
 
-template <typename Rows>
+template <typename Rows, bool IS_FP8 = false>
 __global__ void __launch_bounds__(JK_MANY_THREADS) many_kernel(many_job job, Rows rows) {
   const int warp = (int)threadIdx.x / JK_WARP;
   const int out_tile = (int)blockIdx.x * (JK_MANY_OUTS / JK_TILE_OUTS) + warp % 2 * MANY_OUT_TILES;
@@ -162,7 +216,7 @@ __global__ void __launch_bounds__(JK_MANY_THREADS) many_kernel(many_job job, Row
   many_sums total = {};
   for (int part = 0; part < job.n_parts; part++) {
     many_sums sums = {};
-    many_part(sums, job, rows, part, out_tile, first_row);
+    many_part<IS_FP8>(sums, job, rows, part, out_tile, first_row);
 #pragma unroll
     for (int i = 0; i < MANY_OUT_TILES; i++)
 #pragma unroll

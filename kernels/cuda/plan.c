@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Launch shapes and memory plans of the CUDA backend.
-#include "kernels/cuda/plan.h"
+#include "kernels/cuda/fp8.h"
 
 enum { MAX_GRID_Y = 65535, MAX_GRID_X = 2147483647, MAX_THREADS = 1024, STAGE_ALIGNMENT = 256 };
 
@@ -18,6 +18,8 @@ size_t jk_device_scales_at(jk_format format, int n_out, int n_in) {
     return n_integers(n_out, n_in);
   case JK_FORMAT_Q4:
     return n_integers(n_out, n_in) / 2;
+  case JK_FORMAT_FP8:
+    return padded(n_out, JK_TILE_OUTS) * padded(n_in, JK_FP8_COLS);
   case JK_FORMAT_F32:
   case JK_FORMAT_BF16:
     break;
@@ -33,6 +35,8 @@ size_t jk_device_packed_bytes(jk_format format, int n_out, int n_in) {
   case JK_FORMAT_Q8:
   case JK_FORMAT_Q4:
     return jk_device_scales_at(format, n_out, n_in) + n_scales * sizeof(uint16_t);
+  case JK_FORMAT_FP8:
+    return jk_device_scales_at(format, n_out, n_in) + padded(n_out, JK_TILE_OUTS) * sizeof(float);
   case JK_FORMAT_F32:
     break;
   }

@@ -20,6 +20,7 @@
 // Q8:   [tiles of outputs][groups of 64 columns][2 halves][32 lanes][16 integers]: m16n8k32.
 // Q4:   the same with two integers a byte (of the first half and of the second), so 16 bytes a lane
 //       and group. Scales follow the integers: bf16 [tiles of outputs][groups][16 outputs].
+// FP8:  see fp8.h.
 // Outputs and columns that do not exist are zeros.
 enum {
   JK_TILE_OUTS = 16,
@@ -75,14 +76,15 @@ JK_PLAN_FN size_t jk_quant_scale_place(int n_in, int out, int col) {
 // How the columns of a weight are cut for its sums. Depends on n_in alone, so that a result does
 // not depend on the number of rows.
 typedef struct jk_split_plan {
-  int n_steps;   // tiles of columns, or groups
+  int n_steps;   // tiles of columns, pairs of them (FP8), or groups
   int per_split; // neighbouring steps of one part; the last parts may have fewer or none
 } jk_split_plan;
 
 JK_PLAN_FN jk_split_plan jk_plan_splits(jk_format format, int n_in) {
   const bool is_quantised = format == JK_FORMAT_Q8 || format == JK_FORMAT_Q4;
+  const int fp_cols = format == JK_FORMAT_FP8 ? 2 * JK_TILE_COLS : JK_TILE_COLS;
   jk_split_plan plan;
-  plan.n_steps = jk_ceil_div(n_in, is_quantised ? JK_QUANT_GROUP : JK_TILE_COLS);
+  plan.n_steps = jk_ceil_div(n_in, is_quantised ? JK_QUANT_GROUP : fp_cols);
   plan.per_split = jk_ceil_div(plan.n_steps, JK_N_SPLITS);
   return plan;
 }

@@ -205,7 +205,7 @@ __global__ void __launch_bounds__(JK_BLOCK) quant_kernel(quant_job job) {
   __shared__ float parts[JK_N_SPLITS][N_TILES][4][JK_WARP];
   float sums[N_TILES][4] = {};
   quant_part<N_TILES, IS_Q4>(sums, job, (int)threadIdx.x / JK_WARP);
-  store_skinny<N_TILES>(parts, sums, job.y, job.bias, job.n_rows, job.n_out, job.accumulate);
+  store_skinny<N_TILES>(parts, sums, job.y, NULL, job.bias, job.n_rows, job.n_out, job.accumulate);
 }
 
 template <int N_TILES> static void launch_quant(jk_gpu *gpu, const quant_job &job, bool is_q4) {

@@ -4,6 +4,7 @@
 #include "tests/gpu/card.h"
 
 #include "kernels/bf16.h"
+#include "kernels/cuda/fp8.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,8 +15,34 @@ typedef struct layer {
   jk_dtype dtype;
   jk_format format;
   check_weight weight, bias;
+  double *kept; // weights as the format keeps them
   jk_linear *linear;
 } layer;
+
+static double rounded(double x, jk_format format) {
+  const bool is_rounded = format == JK_FORMAT_BF16 || format == JK_FORMAT_FP8;
+  return is_rounded ? (double)jk_bf16_widen(jk_bf16_round((float)x)) : x;
+}
+
+// One output's weights as numbers of 8 bits times a scale.
+static void keep_fp8(double *kept, const double *w, int n) {
+  float most = 0.0f;
+  for (int k = 0; k < n; k++)
+    most = fmaxf(most, fabsf((float)w[k]));
+  const float scale = jk_fp8_scale(most);
+  for (int k = 0; k < n; k++)
+    kept[k] = (double)jk_e4m3_widen(jk_fp8_number((float)w[k], scale)) * (double)scale;
+}
+
+static double *dup_kept(const layer *l) {
+  const size_t n_in = (size_t)l->n_in, n = (size_t)l->n_out * n_in;
+  double *kept = malloc(n * sizeof *kept);
+  for (size_t i = 0; i < n; i++)
+    kept[i] = rounded(l->weight.values[i], l->format);
+  for (size_t o = 0; l->format == JK_FORMAT_FP8 && o < (size_t)l->n_out; o++)
+    keep_fp8(kept + o * n_in, l->weight.values + o * n_in, l->n_in);
+  return kept;
+}
 
 static layer layer_new(card *c, int n_out, int n_in, jk_dtype dtype, jk_format format,
                        bool has_bias) {
@@ -24,6 +51,7 @@ static layer layer_new(card *c, int n_out, int n_in, jk_dtype dtype, jk_format f
   l.bias = check_weight_new(&c->random, dtype, 1, n_out, 1.0f);
   if (!has_bias)
     memset(l.bias.values, 0, (size_t)n_out * sizeof *l.bias.values);
+  l.kept = dup_kept(&l);
   const jk_weight bias = has_bias ? l.bias.view : (jk_weight){0};
   if (c->dev->linear_create(c->dev, l.weight.view, bias, format, &l.linear) != JK_OK)
     check(false, "linear: %d x %d cannot be made", n_out, n_in);
@@ -34,10 +62,7 @@ static void layer_free(card *c, layer *l) {
   c->dev->linear_free(c->dev, l->linear);
   check_weight_free(&l->weight);
   check_weight_free(&l->bias);
-}
-
-static double rounded(double x, jk_format format) {
-  return format == JK_FORMAT_BF16 ? (double)jk_bf16_widen(jk_bf16_round((float)x)) : x;
+  free(l->kept);
 }
 
 static void note_row(check_worst *worst, const layer *l, const float *x, const float *before,
@@ -45,8 +70,7 @@ static void note_row(check_worst *worst, const layer *l, const float *x, const f
   for (int o = 0; o < l->n_out; o++) {
     double sum = l->bias.values[o] + (before ? (double)before[o] : 0), scale = fabs(sum);
     for (int k = 0; k < l->n_in; k++) {
-      const double w =
-          rounded(l->weight.values[(size_t)o * (size_t)l->n_in + (size_t)k], l->format);
+      const double w = l->kept[(size_t)o * (size_t)l->n_in + (size_t)k];
       sum += rounded((double)x[k], l->format) * w;
       scale += fabs((double)x[k] * w);
     }
@@ -85,7 +109,7 @@ static bool one_shape(card *c, check_worst *worst, jk_dtype dtype, jk_format for
 }
 
 static const char *format_text(jk_format format) {
-  static const char *const words[] = {"f32", "bf16", "q8", "q4"};
+  static const char *const words[] = {"f32", "bf16", "q8", "q4", "fp8"};
   return words[format];
 }
 
@@ -184,6 +208,81 @@ static void check_quantised(card *c, jk_format format) {
   check_bound(&worst, 3e-6, "linear %s: close to the reference", name); // observed 3e-7
 }
 
+// Every number of 8 bits comes out of a product with one as it is, whatever kernel makes it, from
+// every place of the packed order; so do those that are subnormal.
+static void check_fp8_numbers(card *c) {
+  enum { N = 256, OUTS = 19 };
+  static const int rows[] = {1, 8, 48, 49, N};
+  float weights[OUTS * N];
+  for (int o = 0; o < OUTS; o++)
+    for (int k = 0; k < N; k++) {
+      const uint8_t code = (uint8_t)(k * 37 + o * 101);
+      weights[o * N + k] = (code & 0x7f) == 0x7f ? 0.0f : jk_e4m3_widen(code);
+    }
+  const jk_weight weight = {weights, JK_F32, OUTS, N}, absent = {0};
+  jk_linear *linear = NULL;
+  bool ok = c->dev->linear_create(c->dev, weight, absent, JK_FORMAT_FP8, &linear) == JK_OK;
+  array x = array_new(c, (size_t)N * N), y = array_new(c, (size_t)N * OUTS);
+  for (int i = 0; i < N * N; i++)
+    x.host[i] = i % (N + 1) == 0 ? 1.0f : 0.0f;
+  array_put(c, &x);
+  for (int i = 0; ok && i < 5; i++) {
+    const int first = rows[i] == N ? 0 : check_int(&c->random, 0, N - rows[i]);
+    c->dev->linear(c->dev, y.at, linear, x.at + (size_t)first * N, rows[i], false);
+    ok = array_fetch(c, &y);
+    for (int j = 0; j < rows[i] * OUTS; j++)
+      ok = ok && y.host[j] == weights[j % OUTS * N + first + j / OUTS];
+  }
+  check(ok, "linear fp8: every number is what it was");
+  c->dev->linear_free(c->dev, linear);
+  array_free(c, &x);
+  array_free(c, &y);
+}
+
+// Outputs of nothing but zeros, of what is too small, of what is no number; each by itself.
+static void check_fp8_extremes(card *c) {
+  enum { N = 40, OUTS = 4 };
+  float weights[OUTS * N] = {0};
+  for (int k = 0; k < N; k++) {
+    weights[N + k] = 1e-35f;
+    weights[2 * N + k] = k == 33 ? INFINITY : 1.0f;
+    weights[3 * N + k] = 1e38f;
+  }
+  const jk_weight weight = {weights, JK_F32, OUTS, N}, absent = {0};
+  jk_linear *linear = NULL;
+  bool ok = c->dev->linear_create(c->dev, weight, absent, JK_FORMAT_FP8, &linear) == JK_OK;
+  array x = array_new(c, N), y = array_new(c, OUTS);
+  for (int k = 0; k < N; k++)
+    x.host[k] = k == 7 ? 0.5f : 0.0f;
+  array_put(c, &x);
+  if (ok)
+    c->dev->linear(c->dev, y.at, linear, x.at, 1, false);
+  ok = array_fetch(c, &y) && ok;
+  check(ok && y.host[0] == 0.0f && y.host[1] == 0.0f && isnan(y.host[2]) &&
+            fabsf(y.host[3] - 0.5e38f) < 1e32f,
+        "linear fp8: zeros, too small, no number, large: %g %g %g %g", (double)y.host[0],
+        (double)y.host[1], (double)y.host[2], (double)y.host[3]);
+  c->dev->linear_free(c->dev, linear);
+  array_free(c, &x);
+  array_free(c, &y);
+}
+
+static void check_fp8(card *c) {
+  if (!c->dev->has_fp8) {
+    float value[4] = {0};
+    const jk_weight weight = {value, JK_F32, 2, 2}, absent = {0};
+    jk_linear *linear = (jk_linear *)value;
+    check(c->dev->linear_create(c->dev, weight, absent, JK_FORMAT_FP8, &linear) == JK_BAD_REQUEST &&
+              !linear,
+          "linear fp8: refused by a device that does not have it");
+    return;
+  }
+  check_values(c, JK_FORMAT_FP8);
+  check_invariance(c, JK_FORMAT_FP8);
+  check_fp8_numbers(c);
+  check_fp8_extremes(c);
+}
+
 static void check_refusals(card *c) {
   float value[4] = {0};
   const jk_weight weight = {value, JK_F32, 2, 2}, bias = {value, JK_F32, 1, 3}, absent = {0};
@@ -205,5 +304,6 @@ void check_linear(card *c) {
   check_quantised(c, JK_FORMAT_Q4);
   check_invariance(c, JK_FORMAT_Q8);
   check_invariance(c, JK_FORMAT_Q4);
+  check_fp8(c);
   check_refusals(c);
 }

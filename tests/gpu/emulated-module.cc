@@ -5,6 +5,7 @@
 #include "kernels/cuda/attention.cu"
 #include "kernels/cuda/conv.cu"
 #include "kernels/cuda/device.cu"
+#include "kernels/cuda/fp8.cu"
 #include "kernels/cuda/limits.cu"
 #include "kernels/cuda/linear.cu"
 #include "kernels/cuda/norms.cu"

@@ -4,8 +4,9 @@
 // once; for the shapes of Janus-Pro 1B and 7B, of the demo model and for odd ones.
 #include "tests/kernels/check.h"
 
-#include "kernels/cuda/plan.h"
+#include "kernels/cuda/fp8.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,9 +19,9 @@ static const int shapes[][2] = {
     {8, 256},     {1, 1},        {7, 17},       {17, 7},       {100, 1000},  {33, 65}};
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
-typedef enum Kind { PLACE_BF16, PLACE_Q8, PLACE_Q4, PLACE_SCALES } Kind;
+typedef enum Kind { PLACE_BF16, PLACE_Q8, PLACE_Q4, PLACE_FP8, PLACE_SCALES } Kind;
 
-static const char *const kind_text[] = {"bf16", "q8", "q4", "scales"};
+static const char *const kind_text[] = {"bf16", "q8", "q4", "fp8", "scales"};
 
 // Place of a weight in the units that `kind` counts, Q4 in halves of bytes.
 static size_t place(Kind kind, int n_in, int out, int col) {
@@ -32,6 +33,8 @@ static size_t place(Kind kind, int n_in, int out, int col) {
     return jk_q8_place(n_in, out, col);
   case PLACE_Q4:
     return jk_q4_place(n_in, out, col, &half) * 2 + (size_t)half;
+  case PLACE_FP8:
+    return jk_fp8_place(n_in, out, col);
   case PLACE_SCALES:
     break;
   }
@@ -46,6 +49,8 @@ static size_t room(Kind kind, int n_out, int n_in) {
     return jk_device_scales_at(JK_FORMAT_Q8, n_out, n_in);
   case PLACE_Q4:
     return jk_device_scales_at(JK_FORMAT_Q4, n_out, n_in) * 2;
+  case PLACE_FP8:
+    return jk_device_scales_at(JK_FORMAT_FP8, n_out, n_in);
   case PLACE_SCALES:
     break;
   }
@@ -116,12 +121,65 @@ static void test_fragments(void) {
   check(ok, "packed bf16: a lane's 16 bytes are its operand of m16n8k16");
 }
 
+// What a warp makes of a lane's words, by a mask and a shift alone.
+static void test_fp8_fragments(void) {
+  enum { OUTS = 16, COLS = 64 };
+  uint8_t packed[OUTS * COLS];
+  uint16_t tiles[OUTS * COLS], expected[OUTS * COLS];
+  for (int out = 0; out < OUTS; out++)
+    for (int col = 0; col < COLS; col++) {
+      const uint8_t code = (uint8_t)(out * 31 + col * 17);
+      packed[jk_fp8_place(COLS, out, col)] = code;
+      expected[jk_bf16_place(COLS, out, col)] = code;
+    }
+  for (int i = 0; i < OUTS * COLS; i++) { // lane's word, half of it, and which step and tile
+    const int tile = i / 256 % 2, step = i / 512, in_tile = i % 256;
+    tiles[i] = packed[step * JK_FP8_STEP_BYTES + in_tile * 2 + 1 - tile];
+  }
+  check(memcmp(tiles, expected, sizeof tiles) == 0,
+        "packed fp8: upper and lower bytes are the operands of two m16n8k16");
+}
+
+// The value of a number as the standard writes it.
+static double e4m3_value(int code) {
+  const int exponent = code >> 3 & 15, mantissa = code & 7;
+  const double magnitude = exponent ? ldexp(8 + mantissa, exponent - 10) : ldexp(mantissa, -9);
+  return code & 0x80 ? -magnitude : magnitude;
+}
+
+static void test_fp8_numbers(void) {
+  bool ok = isnan(jk_e4m3_widen(0x7f)) && isnan(jk_e4m3_widen(0xff)), is_near = true;
+  for (int code = 0; code < 256; code++)
+    ok &= (code & 0x7f) == 0x7f || ((double)jk_e4m3_widen((uint8_t)code) == e4m3_value(code) &&
+                                    jk_e4m3_round((float)e4m3_value(code)) == code);
+  check(ok, "fp8: all numbers, there and back");
+  for (int code = 0; code < 0x7e; code++) { // between neighbours; in the middle to the even one
+    const float low = (float)e4m3_value(code), high = (float)e4m3_value(code + 1);
+    const float middle = (low + high) / 2;
+    is_near &= jk_e4m3_round(nextafterf(middle, 0)) == code;
+    is_near &= jk_e4m3_round(nextafterf(middle, 1000)) == code + 1;
+    is_near &= jk_e4m3_round(middle) == code + code % 2;
+    is_near &= jk_e4m3_round(-middle) == (0x80 | (code + code % 2));
+  }
+  check(is_near, "fp8: to the nearest, ties to even");
+  check(jk_e4m3_round(1e30f) == 0x7e && jk_e4m3_round(-INFINITY) == 0xfe &&
+            jk_e4m3_round(463.9f) == 0x7e && (jk_e4m3_round(NAN) & 0x7f) == 0x7f &&
+            jk_e4m3_round(0x1p-11f) == 0,
+        "fp8: too large, no number, too small");
+  check(jk_fp8_scale(896) == 2 && jk_fp8_scale(0) == 0 && jk_fp8_scale(1e-35f) == 0 &&
+            isnan(jk_fp8_scale(INFINITY)) && isnan(jk_fp8_scale(NAN)) && jk_fp8_number(3, 0) == 0 &&
+            jk_fp8_number(3, NAN) == 0 && jk_fp8_number(896, 2) == 0x7e,
+        "fp8: scales");
+}
+
 static void test_splits(void) {
   bool ok = true;
   for (int i = 0; i < N_SHAPES; i++)
-    for (jk_format format = JK_FORMAT_BF16; format <= JK_FORMAT_Q4; format++) {
+    for (jk_format format = JK_FORMAT_BF16; format <= JK_FORMAT_FP8; format++) {
       const jk_split_plan plan = jk_plan_splits(format, shapes[i][1]);
-      const int tile = format == JK_FORMAT_BF16 ? JK_TILE_COLS : JK_QUANT_GROUP;
+      const int tile = format == JK_FORMAT_BF16  ? JK_TILE_COLS
+                       : format == JK_FORMAT_FP8 ? JK_FP8_COLS
+                                                 : JK_QUANT_GROUP;
       ok &= plan.n_steps * tile >= shapes[i][1] && (plan.n_steps - 1) * tile < shapes[i][1];
       ok &= plan.per_split * JK_N_SPLITS >= plan.n_steps && plan.per_split >= 1;
     }
@@ -178,6 +236,8 @@ static void test_staging(void) {
 int main(void) {
   test_places();
   test_fragments();
+  test_fp8_fragments();
+  test_fp8_numbers();
   test_splits();
   test_launches();
   test_staging();
