@@ -30,9 +30,10 @@ static jk_format format_of(JanusWeights weights) {
     return JK_FORMAT_Q8;
   case JANUS_WEIGHTS_Q4:
     return JK_FORMAT_Q4;
+  case JANUS_WEIGHTS_FP8:
+    return JK_FORMAT_FP8;
   case JANUS_WEIGHTS_AUTO:
   case JANUS_WEIGHTS_F32:
-  case JANUS_WEIGHTS_FP8:
     break;
   }
   return JK_FORMAT_F32;

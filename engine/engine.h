@@ -74,7 +74,8 @@ typedef enum JanusWeights {
                       // and pictures are encoded and decoded by bf16 weights
   JANUS_WEIGHTS_Q8,   // layers of the language model in 8 bits
   JANUS_WEIGHTS_Q4,   // in 4 bits, but for attention and what is around picture tokens: 8
-  JANUS_WEIGHTS_FP8,
+  JANUS_WEIGHTS_FP8,  // in 8 bits with an exponent, on cards alone; those around picture tokens and
+                      // the rest as in Q8
 } JanusWeights;
 
 // "auto", "f32", ...: static text; and back (false when unknown).
@@ -170,6 +171,8 @@ bool janus_model_find_packed(const JanusModel *model, JanusPackedCopy *copy);
 
 const JanusModelInfo *janus_model_get_info(const JanusModel *model);
 const JanusTokenizer *janus_model_get_tokenizer(const JanusModel *model);
+// Whether the device that a model runs on has a format. Any thread.
+bool janus_model_has_format(const JanusModel *model, JanusWeights weights);
 
 // What edits have computed of their pictures stays with the model, so that a further edit of the
 // same picture needs neither look at it nor read it; tokens do not depend on that. Bytes kept now
@@ -238,7 +241,7 @@ typedef struct JanusMemory {
 JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens,
                                   bool is_edit);
 
-// The same if the model were open in another format of the CPU (not AUTO).
+// The same if the model were open in another format (not AUTO).
 JanusMemory janus_estimate_memory_in(const JanusModel *model, JanusWeights weights, int n_samples,
                                      int n_prompt_tokens, bool is_edit);
 

@@ -26,9 +26,12 @@ jk_format part_format(PartRole role, JanusWeights weights) {
       [JANUS_WEIGHTS_Q4] = {[PART_LAYER] = JK_FORMAT_Q4,
                             [PART_SENSITIVE] = JK_FORMAT_Q8,
                             [PART_VISION] = JK_FORMAT_BF16},
+      [JANUS_WEIGHTS_FP8] = {[PART_LAYER] = JK_FORMAT_FP8,
+                             [PART_SENSITIVE] = JK_FORMAT_Q8,
+                             [PART_VISION] = JK_FORMAT_BF16},
   };
-  return weights >= JANUS_WEIGHTS_BF16 && weights <= JANUS_WEIGHTS_Q4 ? formats[weights][role]
-                                                                      : JK_FORMAT_F32;
+  return weights >= JANUS_WEIGHTS_BF16 && weights <= JANUS_WEIGHTS_FP8 ? formats[weights][role]
+                                                                       : JK_FORMAT_F32;
 }
 
 // --- sizes --------------------------------------------------------------------------------------

@@ -22,21 +22,26 @@
 
 // --- the device ---------------------------------------------------------------------------------
 
-// Auto, and what the kernels pack.
-static bool weights_are_known(JanusWeights weights) {
-  return weights >= JANUS_WEIGHTS_AUTO && weights <= JANUS_WEIGHTS_Q4;
-}
-
 static bool check_options(const JanusModelOptions *options, JanusError *error) {
-  if (!weights_are_known(options->weights))
+  if (options->weights < JANUS_WEIGHTS_AUTO || options->weights > JANUS_WEIGHTS_FP8)
     return janus_fail(error, JANUS_ERROR_UNSUPPORTED,
-                      "weights %s: not in this build, which has: f32, bf16, q8, q4",
+                      "weights %s: expected f32, bf16, q8, q4 or fp8",
                       janus_weights_text(options->weights));
   return device_check_options(options, error);
 }
 
+bool janus_model_has_format(const JanusModel *model, JanusWeights weights) {
+  return weights != JANUS_WEIGHTS_FP8 || model->device->has_fp8;
+}
+
 static bool open_device(JanusModel *model, const JanusModelOptions *options, JanusError *error) {
-  return device_open(options, &model->device, model->device_text, error);
+  if (!device_open(options, &model->device, model->device_text, error))
+    return false;
+  return janus_model_has_format(model, options->weights) ||
+         janus_fail(error, JANUS_ERROR_UNSUPPORTED,
+                    "weights %s: expected f32, bf16, q8 or q4 on %s; NVIDIA cards alone have %s",
+                    janus_weights_text(options->weights), model->device->name,
+                    janus_weights_text(options->weights));
 }
 
 // --- the folder ---------------------------------------------------------------------------------

@@ -16,13 +16,13 @@ static JanusMemory estimate(const JanusModel *model, JanusWeights weights, bool 
 
 // --- a model, for people -------------------------------------------------------------------------
 
-// One line a format. What the CPU does not have needs nothing.
+// One line a format. What the device does not have needs nothing.
 static void print_memory(const JanusModel *model) {
   const JanusModelInfo *info = janus_model_get_info(model);
   for (gsize i = 0; i < G_N_ELEMENTS(formats); i++) {
     const char *name = janus_weights_text(formats[i]);
-    if (formats[i] == JANUS_WEIGHTS_FP8) {
-      printf("memory %s: not in this build\n", name);
+    if (!janus_model_has_format(model, formats[i])) {
+      printf("memory %s: not on this device\n", name);
       continue;
     }
     const JanusMemory memory = estimate(model, formats[i], false);
@@ -97,7 +97,7 @@ static void print_model(const CliCommon *common, const JanusModel *model,
 // --- a model, for programs -----------------------------------------------------------------------
 
 static void print_memory_json(const JanusModel *model, JanusWeights weights) {
-  if (weights == JANUS_WEIGHTS_FP8) {
+  if (!janus_model_has_format(model, weights)) {
     printf("null");
     return;
   }

@@ -2,11 +2,15 @@
 // Whole models on a device beside the CPU, and their speed, with the kernels and the engine alone:
 //   run-model compare FOLDER TOKENS [edit]   tokens, pixels and encoder of both
 //   run-model invariant FOLDER TOKENS        samples alone and among up to 16
+//   run-model quality FOLDER SCRATCH         how far guided logits in each format lie from f32's on
+//                                            the CPU; SCRATCH is a file to write
 //   run-model bench NAME LAYERS SAMPLES STEPS [FORMAT]  one line of JSON; NAME is a synthetic model
 // The device is $LIMNER_TEST_DEVICE, else cuda:0; the weights $LIMNER_TEST_WEIGHTS, else f32. TAP
 // but for bench; 77 when there is no device.
 #include "engine/engine.h"
+#include "engine/tensors.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,6 +215,70 @@ static int invariant(const char *folder, int n_tokens) {
   return 0;
 }
 
+// --- formats ------------------------------------------------------------------------------------
+
+enum { N_TRACED = 4 };
+
+// Guided logits behind some forced tokens; malloc'd, NULL when there are none.
+static float *trace_guided(const char *folder, const char *device, JanusWeights weights,
+                           const char *path, size_t *n) {
+  static const int32_t tokens[N_TRACED] = {3, 1, 4, 1};
+  JanusError error = {0};
+  const JanusRequest request = plan_request(NULL, 1);
+  JanusModel *model =
+      open_model(&(JanusModelOptions){.folder = folder, .device = device, .weights = weights});
+  TensorSet *set = janus_trace(model, &request, tokens, N_TRACED, path, &error)
+                       ? tensors_open_file(path, &error)
+                       : NULL;
+  const Tensor *tensor = set ? tensors_find(set, "guided") : NULL;
+  float *guided = tensor ? malloc(tensor->n_bytes) : NULL;
+  *n = tensor ? tensor->n_bytes / sizeof *guided : 0;
+  if (guided)
+    memcpy(guided, tensor->data, tensor->n_bytes);
+  else
+    printf("# %s in %s: %s\n", device, janus_weights_text(weights), error.message);
+  tensors_free(set);
+  janus_model_free(model);
+  remove(path);
+  return guided;
+}
+
+// |a - b| / |b - mean of b|, but for what moves all together.
+static double relative_error(const float *a, const float *b, size_t n) {
+  double mean = 0, shift = 0, difference = 0, size = 0;
+  for (size_t i = 0; i < n; i++) {
+    mean += (double)b[i] / (double)n;
+    shift += ((double)a[i] - (double)b[i]) / (double)n;
+  }
+  for (size_t i = 0; i < n; i++) {
+    difference += pow((double)a[i] - (double)b[i] - shift, 2);
+    size += pow((double)b[i] - mean, 2);
+  }
+  return sqrt(difference / size);
+}
+
+static void quality(const char *folder, const char *path) {
+  static const struct {
+    JanusWeights weights;
+    double bound; // the demo model on the emulated card: 0.016, 0.036, 0.21, 0.082
+  } formats[] = {{JANUS_WEIGHTS_F32, 1e-4},
+                 {JANUS_WEIGHTS_BF16, 0.04},
+                 {JANUS_WEIGHTS_Q8, 0.08},
+                 {JANUS_WEIGHTS_Q4, 1},
+                 {JANUS_WEIGHTS_FP8, 0.17}};
+  size_t n = 0, n_found = 0;
+  float *exact = trace_guided(folder, "cpu", JANUS_WEIGHTS_F32, path, &n);
+  for (size_t i = 0; exact && i < sizeof formats / sizeof *formats; i++) {
+    float *found = trace_guided(folder, test_device(), formats[i].weights, path, &n_found);
+    const double error = found && n_found == n ? relative_error(found, exact, n) : INFINITY;
+    check(error <= formats[i].bound, "%s: guided logits off by %.5f (bound %g)",
+          janus_weights_text(formats[i].weights), error, formats[i].bound);
+    free(found);
+  }
+  check(exact != NULL, "the CPU's are there");
+  free(exact);
+}
+
 // --- speed --------------------------------------------------------------------------------------
 
 static bool bench_samples(JanusModel *model, JanusBench *measured, const char *name, int n_samples,
@@ -266,6 +334,8 @@ int main(int argc, char **argv) {
     return 2;
   if (strcmp(argv[1], "compare") == 0)
     compare(argv[2], atoi(argv[3]), argc > 4);
+  else if (strcmp(argv[1], "quality") == 0)
+    quality(argv[2], argv[3]);
   else
     invariant(argv[2], atoi(argv[3]));
   printf("1..%d\n", n_points);
