@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 // Results. Operations on activations do not fail on the CPU; a backend that can fail later keeps
-// the first failure and reports it from sync().
+// the first failure and reports it from sync() or sample(), behind which a device that only lacked
+// memory goes on.
 typedef enum jk_status {
   JK_OK = 0,
   JK_NO_MEMORY,
@@ -112,8 +113,9 @@ typedef struct jk_device jk_device;
 struct jk_device {
   char name[96]; // for people: "CPU (AVX-512), 2 threads"
   int n_threads;
-  bool has_fp8;   // linear_create() takes JK_FORMAT_FP8
-  void *observer; // for benches, which put functions of their own into the table
+  bool has_fp8;          // linear_create() takes JK_FORMAT_FP8
+  void *observer;        // for benches, which put functions of their own into the table
+  char failure_text[96]; // what went wrong when an operation last failed, in the backend's words
 
   // --- memory -----------------------------------------------------------------------------------
   // Zeroed memory, 64-byte aligned. `purpose` (static text) names it in messages and plans.

@@ -202,7 +202,7 @@ static void attention(jk_device *dev, float *out, const float *q, const jk_conte
     launch<16>(gpu, job, rows, n_rows);
     return;
   default:
-    gpu->failure = gpu->failure == JK_OK ? JK_BAD_REQUEST : gpu->failure;
+    gpu_fail(gpu, JK_BAD_REQUEST, "heads that are too wide");
   }
 }
 

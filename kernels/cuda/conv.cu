@@ -86,7 +86,7 @@ static bool fold(jk_gpu *gpu, jk_conv *conv) {
   const jk_status status =
       gpu->base.alloc(&gpu->base, N_PHASES * phase_bytes, "folded weights", &conv->folded);
   if (status != JK_OK) {
-    gpu->failure = gpu->failure == JK_OK ? status : gpu->failure;
+    gpu_fail(gpu, status, "its memory does not suffice for folded weights");
     return false;
   }
   const conv_pack_job job = {conv->folded,
@@ -169,6 +169,7 @@ static jk_status conv_create(jk_device *dev, jk_weight weight, jk_weight bias, j
     status = fill_bias(gpu, conv, &bias);
   if (status != JK_OK) {
     conv_free(dev, conv);
+    gpu_take_failure(gpu); // it is told here
     return status;
   }
   *out = conv;
@@ -247,7 +248,7 @@ static void multiply(jk_gpu *gpu, float *y, const jk_conv *conv, const void *wei
                         rows_are_whole(rows.x, conv->n_in)};
   const jk_grid grid = jk_plan_many(conv->n_out, n_px);
   if (jk_plan_many_rows(n_px) < n_px) {
-    gpu->failure = gpu->failure == JK_OK ? JK_BAD_REQUEST : gpu->failure;
+    gpu_fail(gpu, JK_BAD_REQUEST, "a convolution of too many pixels");
     return;
   }
   GPU_LAUNCH(gpu, many_kernel<conv_rows>, grid, 0, job, rows);
@@ -316,7 +317,7 @@ static void conv(jk_device *dev, float *y, const jk_conv *layer, const float *x,
   if (size.height <= 0 || size.width <= 0)
     return;
   if (size.width > layer->max_width_px) {
-    gpu->failure = gpu->failure == JK_OK ? JK_BAD_REQUEST : gpu->failure;
+    gpu_fail(gpu, JK_BAD_REQUEST, "a convolution of too many pixels");
     return;
   }
   gpu_use(gpu);

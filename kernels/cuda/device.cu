@@ -18,15 +18,29 @@ struct jk_placed {
 jk_status gpu_status(const jk_gpu *gpu, cudaError_t error) {
   if (error == cudaSuccess)
     return JK_OK;
+  if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion)
+    return JK_NO_DEVICE;
   return error == cudaErrorMemoryAllocation ? JK_NO_MEMORY : JK_FAULT;
 }
 
+void gpu_fail(jk_gpu *gpu, jk_status status, const char *text) {
+  if (gpu->failure != JK_OK)
+    return;
+  gpu->failure = status;
+  snprintf(gpu->base.failure_text, sizeof gpu->base.failure_text, "%s", text);
+}
+
 bool gpu_check(jk_gpu *gpu, cudaError_t error) {
-  if (error != cudaSuccess && gpu->failure == JK_OK) {
-    gpu->failure = gpu_status(gpu, error);
-    snprintf(gpu->failure_text, sizeof gpu->failure_text, "%s", cudaGetErrorString(error));
-  }
+  if (error != cudaSuccess)
+    gpu_fail(gpu, gpu_status(gpu, error), cudaGetErrorString(error));
   return error == cudaSuccess;
+}
+
+jk_status gpu_take_failure(jk_gpu *gpu) {
+  const jk_status failure = gpu->failure;
+  if (failure == JK_NO_MEMORY || failure == JK_BAD_REQUEST)
+    gpu->failure = JK_OK;
+  return failure;
 }
 
 void gpu_use(jk_gpu *gpu) {
@@ -90,7 +104,7 @@ static jk_status device_sync(jk_device *dev) {
   jk_gpu *gpu = gpu_of(dev);
   gpu_use(gpu);
   gpu_check(gpu, cudaStreamSynchronize(gpu->stream));
-  return gpu->failure;
+  return gpu_take_failure(gpu);
 }
 
 static jk_status device_place(jk_device *dev, const void *host, size_t n_bytes, const void **out) {
@@ -118,7 +132,7 @@ static void device_measure_memory(jk_device *dev, size_t *n_free_bytes, size_t *
 const void *gpu_stage(jk_gpu *gpu, const void *host, size_t n_bytes) {
   bool wraps;
   if (n_bytes > JK_STAGE_BYTES) {
-    gpu->failure = gpu->failure == JK_OK ? JK_BAD_REQUEST : gpu->failure;
+    gpu_fail(gpu, JK_BAD_REQUEST, "an array of the host's is too long");
     return NULL;
   }
   const size_t at = jk_plan_stage(&gpu->staged, JK_STAGE_BYTES, n_bytes, &wraps);
@@ -137,7 +151,7 @@ void *gpu_scratch(jk_gpu *gpu, size_t n_bytes) {
   gpu_check(gpu, cudaStreamSynchronize(gpu->stream));
   const jk_status status = gpu_alloc(gpu, n_bytes, &grown);
   if (status != JK_OK) {
-    gpu->failure = gpu->failure == JK_OK ? status : gpu->failure;
+    gpu_fail(gpu, status, "its memory does not suffice to work in");
     return NULL;
   }
   gpu_check(gpu, cudaFree(gpu->scratch));
@@ -253,7 +267,12 @@ jk_cuda_module_open(size_t table_bytes, int index, jk_device **out, jk_cuda_reas
   init_table(&gpu->base);
   if (!make_parts(gpu)) {
     const jk_status failure =
-        refuse(reason, gpu->failure, "%s: %s", gpu->base.name, gpu->failure_text);
+        gpu->failure == JK_NO_DEVICE
+            ? refuse(reason, JK_NO_DEVICE,
+                     "this build has no code for compute capability %d.%d (%.60s); meson's "
+                     "gpu_archs says for which it has",
+                     properties.major, properties.minor, properties.name)
+            : refuse(reason, gpu->failure, "%s: %s", gpu->base.name, gpu->base.failure_text);
     device_close(&gpu->base);
     return failure;
   }

@@ -24,8 +24,7 @@ struct jk_gpu {
   jk_device base; // first: the table's `dev` is this
   int index;
   cudaStream_t stream;
-  jk_status failure;     // the first, for sync()
-  char failure_text[96]; // what the runtime calls it
+  jk_status failure; // the first, for sync()
   unsigned char *stage_host, *stage_device;
   size_t staged;            // bytes of the ring that are taken
   struct jk_placed *placed; // arrays that close() releases
@@ -47,6 +46,11 @@ void gpu_use(jk_gpu *gpu);
 // Keeps the first failure; whether there was none.
 bool gpu_check(jk_gpu *gpu, cudaError_t error);
 jk_status gpu_status(const jk_gpu *gpu, cudaError_t error);
+// Keeps a failure that is not the runtime's.
+void gpu_fail(jk_gpu *gpu, jk_status status, const char *text);
+// The failure, to whoever looks at it. A card that failed stays so; without memory, or with a
+// request that it does not do, it goes on.
+jk_status gpu_take_failure(jk_gpu *gpu);
 // n_bytes of host memory where kernels can read them, until the ring comes round. NULL = failed.
 const void *gpu_stage(jk_gpu *gpu, const void *host, size_t n_bytes);
 // Device memory that the next operation may overwrite. NULL = failed.
@@ -82,8 +86,11 @@ template <typename T> bool gpu_take_rows(jk_gpu *gpu, gpu_rows<T> *rows, const T
 
 #ifdef JK_CUDA_EMULATED
 #define GPU_LAUNCH(gpu, kernel, grid, n_shared_bytes, ...)                                         \
-  emulated::launch_body(dim3((grid).x, (grid).y, (grid).z), dim3((grid).threads), n_shared_bytes,  \
-                        [&] { kernel(__VA_ARGS__); })
+  do {                                                                                             \
+    emulated::launch_body(dim3((grid).x, (grid).y, (grid).z), dim3((grid).threads),                \
+                          n_shared_bytes, [&] { kernel(__VA_ARGS__); });                           \
+    gpu_check(gpu, cudaGetLastError());                                                            \
+  } while (0)
 #define GPU_SHARED(type, name) type *name = (type *)emulated::shared_memory()
 #else
 #define GPU_LAUNCH(gpu, kernel, grid, n_shared_bytes, ...)                                         \

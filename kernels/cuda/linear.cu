@@ -123,6 +123,7 @@ static jk_status linear_create(jk_device *dev, jk_weight weight, jk_weight bias,
   const jk_status status = fill(gpu, linear, &weight, &bias);
   if (status != JK_OK) {
     linear_free(dev, linear);
+    gpu_take_failure(gpu); // it is told here
     return status;
   }
   *out = linear;

@@ -19,7 +19,7 @@ static void gather_from_host(jk_gpu *gpu, float *y, const jk_weight *table, cons
   const size_t n_cols = (size_t)table->n_cols, row_bytes = n_cols * jk_dtype_size(table->dtype);
   float *rows = (float *)malloc((size_t)n * n_cols * sizeof *rows);
   if (!rows) {
-    gpu->failure = gpu->failure == JK_OK ? JK_NO_MEMORY : gpu->failure;
+    gpu_fail(gpu, JK_NO_MEMORY, "no memory of the host's for rows of a table");
     return;
   }
   for (int i = 0; i < n; i++)
@@ -233,7 +233,7 @@ static jk_status sample(jk_device *dev, int32_t *ids, const float *guided, int v
     const int n_rows = n - first < DRAW_CHUNK ? n - first : DRAW_CHUNK;
     const jk_grid grid = {(unsigned)n_rows, 1, 1, DRAW_THREADS};
     if (!gpu_take_rows(gpu, &rows, draws + first, n_rows))
-      return gpu->failure;
+      return gpu_take_failure(gpu);
     GPU_LAUNCH(gpu, draw_kernel, grid, 0, gpu->ids_device, guided + (size_t)first * (size_t)vocab,
                vocab, rows);
     gpu_check(gpu, cudaMemcpyAsync(gpu->ids, gpu->ids_device, (size_t)n_rows * sizeof *ids,
@@ -249,7 +249,7 @@ static jk_status sample(jk_device *dev, int32_t *ids, const float *guided, int v
     if (status != JK_OK)
       return status;
   }
-  return gpu->failure;
+  return gpu_take_failure(gpu);
 }
 
 void gpu_init_rows(jk_device *table) {

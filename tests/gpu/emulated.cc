@@ -133,7 +133,42 @@ static void run_block() {
     }
 }
 
+// --- what goes wrong ----------------------------------------------------------------------------
+
+static struct Troubles {
+  long n_allocations, n_launches; // behind opening
+  bool is_lost;
+  cudaError_t last;
+} troubles;
+
+static bool has_trouble(const char *name) {
+  const char *card_text = getenv("LIMNER_EMULATED_CARD");
+  return card_text && strcmp(card_text, name) == 0;
+}
+
+static long long number_of(const char *variable) {
+  const char *text = getenv(variable);
+  return text ? atoll(text) : 0;
+}
+
+static bool is_allocation_refused() {
+  return ++troubles.n_allocations == number_of("LIMNER_EMULATED_REFUSE");
+}
+
+static cudaError_t answer() {
+  return troubles.is_lost ? cudaErrorLaunchFailure : cudaSuccess;
+}
+
+static bool is_launch_refused() {
+  troubles.is_lost = troubles.is_lost || ++troubles.n_launches == number_of("LIMNER_EMULATED_LOSE");
+  if (has_trouble("no-code"))
+    troubles.last = cudaErrorNoKernelImageForDevice;
+  return troubles.is_lost || has_trouble("no-code");
+}
+
 void launch(dim3 grid, dim3 block, size_t n_shared_bytes, void (*body)(void *), void *context) {
+  if (is_launch_refused())
+    return;
   const char *order = getenv("LIMNER_EMULATED_ORDER");
   card.is_reversed = order && strcmp(order, "reversed") == 0;
   card.body = body;
@@ -235,7 +270,44 @@ static std::map<const char *, size_t> &blocks() {
   return all;
 }
 
+static size_t n_bytes_in_use() {
+  size_t sum = 0;
+  for (const std::pair<const char *const, size_t> &block : blocks())
+    sum += block.second;
+  return sum;
+}
+
+// For tests: what is allocated on the card.
+extern "C" __attribute__((visibility("default"))) size_t emulated_bytes_in_use() {
+  return n_bytes_in_use();
+}
+
+static size_t n_bytes_of_card() {
+  const long long n_bytes = emulated::number_of("LIMNER_EMULATED_BYTES");
+  return n_bytes > 0 ? (size_t)n_bytes : (size_t)8 << 30;
+}
+
+cudaError_t cudaMemGetInfo(size_t *n_free_bytes, size_t *n_bytes) {
+  *n_bytes = n_bytes_of_card();
+  const size_t n_taken = *n_bytes / 16 + n_bytes_in_use();
+  *n_free_bytes = n_taken < *n_bytes ? *n_bytes - n_taken : 0;
+  return emulated::answer();
+}
+
+cudaError_t cudaHostAlloc(void **p, size_t n_bytes, unsigned) {
+  *p = emulated::is_allocation_refused() ? NULL : malloc(n_bytes);
+  return *p ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
 cudaError_t cudaMalloc(void **p, size_t n_bytes) {
+  size_t n_free_bytes = 0, n_all_bytes = 0;
+  cudaMemGetInfo(&n_free_bytes, &n_all_bytes);
+  if (emulated::is_allocation_refused() || n_bytes > n_free_bytes) {
+    *p = NULL;
+    return cudaErrorMemoryAllocation;
+  }
+  if (emulated::troubles.is_lost)
+    return emulated::answer();
   const size_t rounded = (n_bytes + 63) / 64 * 64;
   char *base = static_cast<char *>(aligned_alloc(64, rounded + 2 * BORDER_BYTES));
   *p = base ? base + BORDER_BYTES : NULL;
@@ -292,21 +364,44 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n_bytes, cudaMemc
     fprintf(stderr, "emulated: a copy of memory that is not where it says\n");
     abort();
   }
-  memcpy(dst, src, n_bytes);
-  return cudaSuccess;
+  if (!emulated::troubles.is_lost)
+    memcpy(dst, src, n_bytes);
+  return emulated::answer();
 }
 
-cudaError_t cudaMemGetInfo(size_t *n_free_bytes, size_t *n_bytes) {
-  *n_bytes = (size_t)8 << 30;
-  *n_free_bytes = (size_t)7 << 30;
-  return cudaSuccess;
+cudaError_t cudaMemsetAsync(void *p, int value, size_t n_bytes, cudaStream_t) {
+  memset(p, value, n_bytes);
+  return emulated::answer();
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  return emulated::answer();
+}
+
+// --- the card -----------------------------------------------------------------------------------
+
+cudaError_t cudaGetLastError() {
+  const cudaError_t last = emulated::troubles.last;
+  emulated::troubles.last = cudaSuccess;
+  return last != cudaSuccess ? last : emulated::answer();
+}
+
+const char *cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorLaunchFailure ? "the emulated card is lost" : "emulated";
+}
+
+// The module asks it when it opens a card: what goes wrong is counted from here.
+cudaError_t cudaGetDeviceCount(int *n) {
+  emulated::troubles = emulated::Troubles();
+  *n = emulated::has_trouble("none") ? 0 : emulated::has_trouble("two") ? 2 : 1;
+  return emulated::has_trouble("old-driver") ? cudaErrorInsufficientDriver : cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
   memset(properties, 0, sizeof *properties);
   snprintf(properties->name, sizeof properties->name, "emulated card");
-  properties->major = 9;
+  properties->major = emulated::has_trouble("old-card") ? 6 : 9;
   properties->multiProcessorCount = 4;
-  properties->totalGlobalMem = (size_t)8 << 30;
+  properties->totalGlobalMem = n_bytes_of_card();
   return cudaSuccess;
 }

@@ -2,6 +2,12 @@
 // A graphics card made of the host's processor: enough of CUDA to run the kernels of kernels/cuda
 // as they are, so that their arithmetic and their barriers are tested where there is no card. A
 // block's threads are fibers that take turns between barriers; blocks follow one another. C++.
+//
+// What can go wrong with a card goes wrong when the environment says so:
+//   LIMNER_EMULATED_CARD    none, old-driver, old-card, no-code, two
+//   LIMNER_EMULATED_BYTES   its memory; a sixteenth of it is taken by others
+//   LIMNER_EMULATED_REFUSE  the number of the allocation behind opening that fails (from 1 on)
+//   LIMNER_EMULATED_LOSE    the number of the launch behind opening at which the card is lost
 #ifndef JK_EMULATED_H
 #define JK_EMULATED_H
 
@@ -44,7 +50,7 @@ extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulated {
 
-// Runs a kernel's body for every thread of every block.
+// Runs a kernel's body for every thread of every block; a lost card does nothing.
 void launch(dim3 grid, dim3 block, size_t n_shared_bytes, void (*body)(void *), void *context);
 void *shared_memory(); // of the running block
 void wait_for_block();
@@ -107,8 +113,16 @@ template <typename T> static inline T __shfl_xor_sync(unsigned mask, T value, in
 typedef int cudaError_t;
 typedef struct emulated_stream *cudaStream_t;
 typedef struct emulated_event *cudaEvent_t;
-enum { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorInvalidValue = 1 };
-enum { cudaErrorInsufficientDriver = 35, cudaErrorNoDevice = 100 };
+enum {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorNoDevice = 100,
+  cudaErrorNoKernelImageForDevice = 209,
+  cudaErrorUnsupportedPtxVersion = 222,
+  cudaErrorLaunchFailure = 719
+};
 enum cudaMemcpyKind {
   cudaMemcpyHostToDevice = 1,
   cudaMemcpyDeviceToHost,
@@ -129,10 +143,7 @@ cudaError_t cudaMalloc(void **p, size_t n_bytes);
 cudaError_t cudaFree(void *p);
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attributes, const void *p);
 
-static inline cudaError_t cudaHostAlloc(void **p, size_t n_bytes, unsigned) {
-  *p = malloc(n_bytes);
-  return *p ? cudaSuccess : cudaErrorMemoryAllocation;
-}
+cudaError_t cudaHostAlloc(void **p, size_t n_bytes, unsigned);
 static inline cudaError_t cudaFreeHost(void *p) {
   free(p);
   return cudaSuccess;
@@ -140,13 +151,8 @@ static inline cudaError_t cudaFreeHost(void *p) {
 // Ends the program when memory is not where `kind` says.
 cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n_bytes, cudaMemcpyKind kind,
                             cudaStream_t stream);
-static inline cudaError_t cudaMemsetAsync(void *p, int value, size_t n_bytes, cudaStream_t) {
-  memset(p, value, n_bytes);
-  return cudaSuccess;
-}
-static inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
-  return cudaSuccess;
-}
+cudaError_t cudaMemsetAsync(void *p, int value, size_t n_bytes, cudaStream_t stream);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 static inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
   *stream = NULL;
   return cudaSuccess;
@@ -154,16 +160,9 @@ static inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsign
 static inline cudaError_t cudaStreamDestroy(cudaStream_t) {
   return cudaSuccess;
 }
-static inline cudaError_t cudaGetLastError() {
-  return cudaSuccess;
-}
-static inline const char *cudaGetErrorString(cudaError_t) {
-  return "emulated";
-}
-static inline cudaError_t cudaGetDeviceCount(int *n) {
-  *n = 1;
-  return cudaSuccess;
-}
+cudaError_t cudaGetLastError();
+const char *cudaGetErrorString(cudaError_t error);
+cudaError_t cudaGetDeviceCount(int *n);
 static inline cudaError_t cudaSetDevice(int) {
   return cudaSuccess;
 }
