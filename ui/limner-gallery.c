@@ -56,12 +56,21 @@ static void update_origin(LimnerGallery *self) {
   gtk_widget_set_visible(self->origin, input != NULL);
 }
 
+static gboolean has_card(LimnerGallery *self) {
+  GtkFlowBoxChild *card;
+  for (int i = 0; (card = gtk_flow_box_get_child_at_index(self->set_box, i)); i++)
+    if (gtk_widget_get_visible(GTK_WIDGET(card)))
+      return TRUE;
+  return FALSE;
+}
+
+// Without a card the box would be less than nothing: its margins are negative.
 static void update_failure(LimnerGallery *self) {
   const GError *error = self->job ? limner_job_get_error(self->job) : NULL;
   if (error)
     gtk_label_set_label(self->failure_label, error->message);
   gtk_widget_set_visible(self->failure, error != NULL);
-  gtk_widget_set_visible(GTK_WIDGET(self->set_clamp), self->job && !error);
+  gtk_widget_set_visible(GTK_WIDGET(self->set_clamp), self->job && !error && has_card(self));
 }
 
 static void update_page(LimnerGallery *self) {
@@ -260,6 +269,7 @@ void limner_gallery_set_hidden(LimnerGallery *self, GPtrArray *entries, gboolean
   }
   if (!is_hidden)
     show_again(self, entries);
+  update_failure(self);
   update_page(self);
 }
 

@@ -318,6 +318,14 @@ static void test_several_deleted(void) {
   act(&studio, "win.undo");
   wait_until(n_items(pictures_of(&studio)) == 3);
   g_assert_true(gtk_widget_get_visible(GTK_WIDGET(card_of(&studio, 1))));
+  // Without any card the window is still laid out.
+  for (int i = 0; i < 3; i++)
+    select_card(&studio, i);
+  act(&studio, "win.delete");
+  wait_until(n_items(pictures_of(&studio)) == 0);
+  settle();
+  act(&studio, "win.undo");
+  wait_until(n_items(pictures_of(&studio)) == 3);
   // What is deleted when its set is the present one no more does not come back by itself.
   select_card(&studio, 2);
   act(&studio, "win.delete");
