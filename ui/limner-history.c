@@ -71,6 +71,15 @@ static void on_entry_activated(LimnerHistory *self) {
     }
 }
 
+// Esc first empties the box.
+static void on_stop_search(LimnerHistory *self) {
+  GtkWidget *popover = gtk_widget_get_ancestor(GTK_WIDGET(self), GTK_TYPE_POPOVER);
+  if (*gtk_editable_get_text(self->search_entry))
+    gtk_editable_set_text(self->search_entry, "");
+  else if (popover)
+    gtk_popover_popdown(GTK_POPOVER(popover));
+}
+
 static void add_prompt(LimnerHistory *self, const char *prompt) {
   GtkWidget *label = gtk_label_new(prompt);
   gtk_label_set_xalign(GTK_LABEL(label), 0);
@@ -141,6 +150,8 @@ static void limner_history_init(LimnerHistory *self) {
   g_signal_connect_object(self->search_entry, "search-changed", G_CALLBACK(on_search), self,
                           G_CONNECT_SWAPPED);
   g_signal_connect_object(self->search_entry, "activate", G_CALLBACK(on_entry_activated), self,
+                          G_CONNECT_SWAPPED);
+  g_signal_connect_object(self->search_entry, "stop-search", G_CALLBACK(on_stop_search), self,
                           G_CONNECT_SWAPPED);
   g_signal_connect_object(self->box, "row-activated", G_CALLBACK(choose), self, G_CONNECT_SWAPPED);
   on_search(self);

@@ -55,11 +55,12 @@ struct _LimnerWindow {
   GtkWidget *came_from;     // the page that the large view leads back to
   GtkWidget *tree_from;     // and the tree
   // Plain
-  gboolean is_starting; // a draft is being written
-  gboolean is_listing;  // drafts are being read
-  gboolean must_list;   // once more, for they have changed since
-  guint inhibiting;     // sleep; 0 = not
-  gint64 toasted_us;    // since when
+  gboolean wants_history; // the prompts used before are to come up
+  gboolean is_starting;   // a draft is being written
+  gboolean is_listing;    // drafts are being read
+  gboolean must_list;     // once more, for they have changed since
+  guint inhibiting;       // sleep; 0 = not
+  gint64 toasted_us;      // since when
 };
 
 // Whether the large view is open.
@@ -112,6 +113,7 @@ void limner_window_install_tree_actions(GtkWidgetClass *widget_class);
 // FALSE, and nothing is done: it carries none.
 typedef void (*LimnerInputUse)(LimnerWindow *self, LimnerInput *input);
 gboolean limner_window_restore_chain(LimnerWindow *self, LimnerInput *file, LimnerInputUse then);
+void limner_window_init_recipes(LimnerWindow *self);
 void limner_window_install_recipe_actions(GtkWidgetClass *widget_class);
 void limner_window_install_draft_actions(GtkWidgetClass *widget_class);
 // Looks anew for jobs that can be continued.

@@ -58,11 +58,28 @@ static void take_seed(LimnerWindow *self, LimnerSample *sample) {
   limner_window_say(self, _("The seed is kept: change the settings and generate"));
 }
 
+// While a page or the controls still move, a popover would come up outside of the screen.
+static void try_history(LimnerWindow *self) {
+  if (!self->wants_history || adw_leaflet_get_child_transition_running(self->pages) ||
+      adw_flap_get_reveal_progress(self->flap) < 1)
+    return;
+  self->wants_history = FALSE;
+  gtk_widget_activate_action(GTK_WIDGET(self->controls), "controls.history", NULL);
+}
+
 static void show_history(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
   limner_window_go_to_main(self);
   adw_flap_set_reveal_flap(self->flap, TRUE);
-  gtk_widget_activate_action(GTK_WIDGET(self->controls), "controls.history", NULL);
+  self->wants_history = TRUE;
+  try_history(self);
+}
+
+void limner_window_init_recipes(LimnerWindow *self) {
+  g_signal_connect_object(self->pages, "notify::child-transition-running", G_CALLBACK(try_history),
+                          self, G_CONNECT_SWAPPED);
+  g_signal_connect_object(self->flap, "notify::reveal-progress", G_CALLBACK(try_history), self,
+                          G_CONNECT_SWAPPED);
 }
 
 static void same_seed(GtkWidget *widget, const char *action, GVariant *parameter) {

@@ -430,6 +430,7 @@ static void limner_window_init(LimnerWindow *self) {
   gtk_widget_init_template(GTK_WIDGET(self));
   limner_window_init_library(self);
   limner_window_init_tree(self);
+  limner_window_init_recipes(self);
   name_close_button(GTK_WIDGET(self->message_bar));
   g_autoptr(GPropertyAction) controls =
       g_property_action_new("controls", self->flap, "reveal-flap");
