@@ -51,6 +51,9 @@ static void on_search(LimnerHistory *self) {
   self->words = g_strsplit_set(g_strstrip(folded), " \t\n", -1);
   gtk_list_box_invalidate_filter(self->box);
   const gboolean has_some = limner_history_get_n_shown(self) > 0;
+  gtk_label_set_label(self->empty_label, *gtk_editable_get_text(self->search_entry)
+                                             ? _("No such prompt was used here")
+                                             : _("No prompt was used yet"));
   gtk_widget_set_visible(GTK_WIDGET(self->empty_label), !has_some);
   gtk_widget_set_visible(self->scroller, has_some);
 }
@@ -132,7 +135,7 @@ static void limner_history_init(LimnerHistory *self) {
   self->column = gtk_box_new(GTK_ORIENTATION_VERTICAL, 6);
   self->search_entry = GTK_EDITABLE(gtk_search_entry_new());
   self->box = GTK_LIST_BOX(gtk_list_box_new());
-  self->empty_label = GTK_LABEL(gtk_label_new(_("No such prompt was used here")));
+  self->empty_label = GTK_LABEL(gtk_label_new(""));
   g_object_set(self->search_entry, "placeholder-text", _("Search the prompts"), NULL);
   gtk_accessible_update_property(GTK_ACCESSIBLE(self->search_entry), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                  _("Search the prompts"), -1);

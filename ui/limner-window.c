@@ -124,11 +124,22 @@ static void update_queue(LimnerWindow *self) {
   LimnerJob *shown = limner_gallery_get_job(self->gallery);
   const guint n_waiting = n_active - (n_active > 0 && shown && !limner_job_is_over(shown));
   g_autofree char *label = g_strdup_printf(_("%u Waiting"), n_waiting);
-  gtk_menu_button_set_label(self->queue_button, label);
+  if (adw_flap_get_folded(self->flap)) // a narrow window has no room for words
+    gtk_menu_button_set_icon_name(self->queue_button, "view-list-symbolic");
+  else
+    gtk_menu_button_set_label(self->queue_button, label);
+  gtk_widget_set_tooltip_text(GTK_WIDGET(self->queue_button), label);
+  gtk_accessible_update_property(GTK_ACCESSIBLE(self->queue_button), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                 label, -1);
   gtk_widget_set_visible(GTK_WIDGET(self->queue_button), n_waiting > 0);
   gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.stop", n_active > 0);
   gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.stop-after", n_active > 0);
   gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.stop-discard", n_active > 0);
+}
+
+static void on_folded(LimnerWindow *self) {
+  if (self->queue)
+    update_queue(self);
 }
 
 // --- jobs ----------------------------------------------------------------------------------------
@@ -431,6 +442,8 @@ static void limner_window_init(LimnerWindow *self) {
   limner_window_init_library(self);
   limner_window_init_tree(self);
   limner_window_init_recipes(self);
+  g_signal_connect_object(self->flap, "notify::folded", G_CALLBACK(on_folded), self,
+                          G_CONNECT_SWAPPED);
   name_close_button(GTK_WIDGET(self->message_bar));
   g_autoptr(GPropertyAction) controls =
       g_property_action_new("controls", self->flap, "reveal-flap");
