@@ -20,6 +20,7 @@ struct _LimnerWindow {
   AdwLeaflet *pages;
   GtkWidget *main_page;
   AdwWindowTitle *title;
+  GtkWidget *new_button;
   GtkMenuButton *queue_button;
   LimnerQueueList *queue_list;
   GtkWidget *draft_bar;

@@ -124,7 +124,9 @@ static void update_queue(LimnerWindow *self) {
   LimnerJob *shown = limner_gallery_get_job(self->gallery);
   const guint n_waiting = n_active - (n_active > 0 && shown && !limner_job_is_over(shown));
   g_autofree char *label = g_strdup_printf(_("%u Waiting"), n_waiting);
-  if (adw_flap_get_folded(self->flap)) // a narrow window has no room for words
+  const gboolean is_narrow = adw_flap_get_folded(self->flap);
+  gtk_widget_set_visible(self->new_button, !is_narrow || n_waiting == 0); // the menu has it too
+  if (is_narrow) // there is no room for words
     gtk_menu_button_set_icon_name(self->queue_button, "view-list-symbolic");
   else
     gtk_menu_button_set_label(self->queue_button, label);
@@ -372,6 +374,7 @@ static void bind_template(GtkWidgetClass *widget_class) {
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, pages);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, main_page);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, title);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, new_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, queue_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, queue_list);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, draft_bar);
