@@ -81,6 +81,8 @@ LimnerPicture *limner_picture_reshape(LimnerPicture *picture, LimnerInput *input
                 limner_picture_get_height(before));
     return NULL;
   }
+  if (place.width_px == side_px && place.height_px == side_px)
+    return limner_picture_ref(picture);
   guint8 *whole = resize(before, (int)place.width_px, (int)place.height_px, error);
   if (!whole)
     return NULL;

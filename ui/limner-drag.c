@@ -3,6 +3,7 @@
 #include "ui/limner-drag.h"
 
 #include "ui/limner-kept.h"
+#include "ui/limner-outgoing.h"
 
 #include <glib/gi18n.h>
 
@@ -58,7 +59,8 @@ static void write_in_thread(GTask *task, gpointer source, gpointer data,
                             GCancellable *cancellable) {
   GError *error = NULL;
   LimnerPicture *picture = limner_input_get_picture(LIMNER_CONTENT(source)->input);
-  g_autoptr(GBytes) png = limner_picture_dup_png(picture, &error);
+  const LimnerExportOptions options = {.without_metadata = limner_outgoing_is_bare()};
+  g_autoptr(GBytes) png = limner_picture_encode(picture, &options, &error);
   if (png && g_output_stream_write_all(data, g_bytes_get_data(png, NULL), g_bytes_get_size(png),
                                        NULL, cancellable, &error))
     g_task_return_boolean(task, TRUE);

@@ -2,7 +2,7 @@
 // Saving pictures in worker threads, under names that are free.
 #include "ui/limner-files.h"
 
-#include "app/export.h"
+#include "ui/limner-outgoing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +12,14 @@
 
 typedef struct Saving {
   LimnerPicture *picture;
-  char *folder; // NULL when `name` is a whole path that may be overwritten
+  LimnerInput *shape; // NULL = as it is
+  char *folder;       // NULL when `name` is a whole path that may be overwritten
   char *name;
 } Saving;
 
 static void saving_free(Saving *saving) {
   limner_picture_unref(saving->picture);
+  g_clear_pointer(&saving->shape, limner_input_unref);
   g_free(saving->folder);
   g_free(saving->name);
   g_free(saving);
@@ -64,15 +66,19 @@ static char *reserve(const Saving *saving, GError **error) {
   }
 }
 
-static gboolean save_as(LimnerPicture *picture, const char *path, GError **error) {
-  LimnerExportOptions options = {.format = LIMNER_FORMAT_PNG};
-  limner_format_from_name(path, &options.format);
-  return limner_picture_export(picture, path, &options, error);
+// As it is into our own folder, else as the person wants it.
+static gboolean save_as(const Saving *saving, const char *path, GError **error) {
+  LimnerFormat format = LIMNER_FORMAT_PNG;
+  limner_format_from_name(path, &format);
+  const LimnerExportOptions as_it_is = {.format = format};
+  const LimnerExportOptions options =
+      saving->folder ? as_it_is : limner_outgoing_get_options(format, saving->shape);
+  return limner_picture_export(saving->picture, path, &options, error);
 }
 
 static char *save_new(const Saving *saving, GError **error) {
   g_autofree char *path = reserve(saving, error);
-  if (path && save_as(saving->picture, path, error))
+  if (path && save_as(saving, path, error))
     return g_steal_pointer(&path);
   if (path)
     g_unlink(path);
@@ -81,7 +87,7 @@ static char *save_new(const Saving *saving, GError **error) {
 
 char *limner_files_save_new(LimnerPicture *picture, const char *folder, const char *name,
                             GError **error) {
-  const Saving saving = {picture, (char *)folder, (char *)name};
+  const Saving saving = {.picture = picture, .folder = (char *)folder, .name = (char *)name};
   return save_new(&saving, error);
 }
 
@@ -90,17 +96,18 @@ static void save_in_thread(GTask *task, gpointer source, gpointer data, GCancell
   GError *error = NULL;
   g_autofree char *path = saving->folder ? save_new(saving, &error) : g_strdup(saving->name);
   if (!saving->folder)
-    save_as(saving->picture, path, &error);
+    save_as(saving, path, &error);
   if (error)
     g_task_return_error(task, error);
   else
     g_task_return_pointer(task, g_steal_pointer(&path), g_free);
 }
 
-static void save(LimnerPicture *picture, const char *folder, const char *name,
+static void save(LimnerPicture *picture, LimnerInput *shape, const char *folder, const char *name,
                  GAsyncReadyCallback callback, gpointer user_data) {
   Saving *saving = g_new0(Saving, 1);
   saving->picture = limner_picture_ref(picture);
+  saving->shape = shape ? limner_input_ref(shape) : NULL;
   saving->folder = g_strdup(folder);
   saving->name = g_strdup(name);
   g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, user_data);
@@ -111,12 +118,12 @@ static void save(LimnerPicture *picture, const char *folder, const char *name,
 
 void limner_files_save_new_async(LimnerPicture *picture, const char *folder, const char *name,
                                  GAsyncReadyCallback callback, gpointer user_data) {
-  save(picture, folder, name, callback, user_data);
+  save(picture, NULL, folder, name, callback, user_data);
 }
 
-void limner_files_save_as_async(LimnerPicture *picture, const char *path,
+void limner_files_save_as_async(LimnerPicture *picture, LimnerInput *shape, const char *path,
                                 GAsyncReadyCallback callback, gpointer user_data) {
-  save(picture, NULL, path, callback, user_data);
+  save(picture, shape, NULL, path, callback, user_data);
 }
 
 char *limner_files_save_finish(GAsyncResult *result, GError **error) {

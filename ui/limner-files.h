@@ -3,7 +3,7 @@
 #ifndef LIMNER_FILES_H
 #define LIMNER_FILES_H
 
-#include "app/picture.h"
+#include "app/input.h"
 
 // The Pictures folder's Limner folder. Owned.
 char *limner_files_dup_folder(void);
@@ -14,8 +14,9 @@ char *limner_files_save_new(LimnerPicture *picture, const char *folder, const ch
                             GError **error);
 void limner_files_save_new_async(LimnerPicture *picture, const char *folder, const char *name,
                                  GAsyncReadyCallback callback, gpointer user_data);
-// Saves to exactly `path`, which the person chose: a PNG, or what the name ends in (.jpg, .webp).
-void limner_files_save_as_async(LimnerPicture *picture, const char *path,
+// Saves to exactly `path`, which the person chose: a PNG, or what the name ends in (.jpg, .webp),
+// as limner_outgoing_get_options() says. `shape` is what an edit was made of; NULL = none.
+void limner_files_save_as_async(LimnerPicture *picture, LimnerInput *shape, const char *path,
                                 GAsyncReadyCallback callback, gpointer user_data);
 char *limner_files_save_finish(GAsyncResult *result, GError **error);
 // Shows a file in the file manager, selected where that is possible.

@@ -124,15 +124,19 @@ static void save(GtkWidget *widget, const char *action, GVariant *parameter) {
 static void on_save_chosen(LimnerWindow *self, int response) {
   g_autofree char *path = limner_window_end_chooser(self, response);
   g_autoptr(LimnerPicture) picture = g_steal_pointer(&self->saving_as);
+  g_autoptr(LimnerInput) shape = g_steal_pointer(&self->saving_shape);
   if (!path)
     return;
   g_application_hold(g_application_get_default());
-  limner_files_save_as_async(picture, path, on_saved, g_object_ref(self));
+  limner_files_save_as_async(picture, shape, path, on_saved, g_object_ref(self));
 }
 
 static void save_sample_as(LimnerWindow *self, LimnerSample *sample) {
   g_clear_pointer(&self->saving_as, limner_picture_unref);
   self->saving_as = limner_picture_ref(limner_sample_get_picture(sample));
+  g_clear_pointer(&self->saving_shape, limner_input_unref);
+  LimnerInput *input = limner_sample_get_request(sample)->input;
+  self->saving_shape = input ? limner_input_ref(input) : NULL;
   GtkFileChooserNative *chooser = limner_window_new_chooser(
       self, _("Save Picture (.png, .jpg or .webp)"), GTK_FILE_CHOOSER_ACTION_SAVE, _("_Save"));
   g_autofree char *name = limner_sample_dup_file_name(sample);

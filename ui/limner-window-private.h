@@ -48,9 +48,10 @@ struct _LimnerWindow {
   LimnerJob *discarding;     // stopped to leave nothing; NULL = none
   GSignalGroup *job_signals; // of the job in the gallery
   GtkFileChooserNative *chooser;
-  AdwToast *toast;          // the last one while it is shown
-  GPtrArray *exporting;     // what the open export dialog is about: LimnerEntry or LimnerSample
-  LimnerPicture *saving_as; // what the open Save As dialog is about
+  AdwToast *toast;           // the last one while it is shown
+  GPtrArray *exporting;      // what the open export dialog is about: LimnerEntry or LimnerSample
+  LimnerPicture *saving_as;  // what the open Save As dialog is about
+  LimnerInput *saving_shape; // what that was made of; NULL = nothing
   // Borrowed
   AdwToastOverlay *toasted; // where the toast is
   GtkWidget *came_from;     // the page that the large view leads back to

@@ -5,6 +5,7 @@
 
 #include "app/chain.h"
 #include "ui/limner-kept.h"
+#include "ui/limner-outgoing.h"
 
 #include <glib/gi18n.h>
 
@@ -72,7 +73,8 @@ static void export_free(gpointer data) {
 static gpointer write_chain(LimnerLibrary *library, gpointer data, GCancellable *cancellable,
                             GError **error) {
   const Export *export = data;
-  const LimnerChainOptions options = {.form = export->form, .has_captions = TRUE};
+  const LimnerChainOptions options = {
+      .form = export->form, .has_captions = TRUE, .without_metadata = limner_outgoing_is_bare()};
   g_autoptr(GPtrArray) chain = limner_chain_load(library, export->entry, error);
   return chain && limner_chain_export(chain, export->path, &options, error) ? g_strdup(export->path)
                                                                             : NULL;

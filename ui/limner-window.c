@@ -3,6 +3,7 @@
 #include "ui/limner-window-private.h"
 
 #include "app/model-folder.h"
+#include "ui/limner-outgoing.h"
 #include "ui/limner-settings.h"
 #include "ui/limner-words.h"
 
@@ -332,6 +333,15 @@ static void restore(LimnerWindow *self) {
   adw_flap_set_reveal_flap(self->flap, g_settings_get_boolean(self->settings, "controls-shown"));
 }
 
+// What the menu says of saved pictures.
+static void add_saving_actions(LimnerWindow *self) {
+  static const char *const keys[] = {"save-shaped", "save-doubled", "leave-out-metadata"};
+  for (guint i = 0; self->settings && i < G_N_ELEMENTS(keys); i++) {
+    g_autoptr(GAction) action = g_settings_create_action(self->settings, keys[i]);
+    g_action_map_add_action(G_ACTION_MAP(self), action);
+  }
+}
+
 LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *queue,
                                 GSettings *settings) {
   LimnerWindow *self = g_object_new(LIMNER_TYPE_WINDOW, "application", application, NULL);
@@ -345,6 +355,8 @@ LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *que
   limner_window_watch_queue(self);
   limner_window_init_grid(self);
   limner_controls_bind_settings(self->controls, settings);
+  limner_outgoing_follow(settings);
+  add_saving_actions(self);
   restore(self);
   on_model_state(self);
   on_queue_changed(self);
@@ -362,6 +374,7 @@ static void limner_window_dispose(GObject *object) {
   g_clear_object(&self->toast);
   g_clear_pointer(&self->saving_as, limner_picture_unref);
   g_clear_pointer(&self->exporting, g_ptr_array_unref);
+  g_clear_pointer(&self->saving_shape, limner_input_unref);
   g_clear_object(&self->settings);
   g_clear_object(&self->queue);
   gtk_widget_dispose_template(GTK_WIDGET(object), LIMNER_TYPE_WINDOW);

@@ -560,7 +560,7 @@ static void test_files(void) {
   g_autofree char *wanted = g_build_filename(folder, "boat.JPG", NULL);
   g_autofree char *third = NULL;
   g_autofree char *start = NULL;
-  limner_files_save_as_async(picture, wanted, on_saved, &third);
+  limner_files_save_as_async(picture, NULL, wanted, on_saved, &third);
   wait_until(third);
   g_assert_cmpstr(third, ==, wanted);
   g_assert_true(g_file_get_contents(third, &start, NULL, NULL));
