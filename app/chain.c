@@ -107,10 +107,3 @@ char *limner_chain_dup_json(GPtrArray *chain) {
   json_decref(object);
   return json;
 }
-
-guint limner_chain_count(const char *json) {
-  json_t *object = load_object(json);
-  const guint n = (guint)json_array_size(json_object_get(object, LIMNER_RECIPE_CHAIN));
-  json_decref(object);
-  return n;
-}

@@ -52,8 +52,6 @@ gboolean limner_chain_export(GPtrArray *chain, const char *path, const LimnerCha
 
 // The JSON of the last step with the recipes of those before it. Owned.
 char *limner_chain_dup_json(GPtrArray *chain);
-// How many steps before its own a recipe's JSON tells of. 0 also for what is no JSON.
-guint limner_chain_count(const char *json);
 
 // Paints the steps that `file`, a picture with a chain, tells of again and keeps them and itself in
 // the library, where they are what they were made of each other. With the model that painted them;

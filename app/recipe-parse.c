@@ -124,6 +124,7 @@ static LimnerRecipe *read_recipe(Reader *reader) {
   if (g_strcmp0(kind, limner_recipe_get_kind(recipe)) != 0)
     complain(reader, "kind", "text-to-image, edit with an \"input\", or tokens");
   read_tokens(reader, recipe);
+  recipe->n_before = (guint)json_array_size(json_object_get(reader->object, LIMNER_RECIPE_CHAIN));
   return recipe;
 }
 

@@ -20,6 +20,7 @@ typedef struct LimnerRecipe {
   int size_px;           // side of the picture
   gint32 *tokens;        // [n_tokens] the picture's own
   int n_tokens;
+  guint n_before; // read from a file: steps of its chain that it tells of, see app/chain.h
 } LimnerRecipe;
 
 // Of sample `sample` (the first is request->first_sample) of a request, whose picture has these

@@ -111,10 +111,10 @@ void limner_window_install_picture_actions(GtkWidgetClass *widget_class);
 void limner_window_install_library_actions(GtkWidgetClass *widget_class);
 void limner_window_init_tree(LimnerWindow *self);
 void limner_window_install_tree_actions(GtkWidgetClass *widget_class);
-// Brings the chain that a picture carries back into the library, then does this, on failure not.
-// FALSE, and nothing is done: it carries none.
-typedef void (*LimnerInputUse)(LimnerWindow *self, LimnerInput *input);
-gboolean limner_window_restore_chain(LimnerWindow *self, LimnerInput *file, LimnerInputUse then);
+// Brings the chain that a picture carries back into the library, which must be there, and then does
+// this; `error` NULL = it is there. Not when the window is closed meanwhile.
+typedef void (*LimnerRestored)(LimnerWindow *self, LimnerInput *input, const GError *error);
+void limner_window_restore_chain(LimnerWindow *self, LimnerInput *file, LimnerRestored then);
 void limner_window_init_recipes(LimnerWindow *self);
 void limner_window_install_recipe_actions(GtkWidgetClass *widget_class);
 void limner_window_install_draft_actions(GtkWidgetClass *widget_class);

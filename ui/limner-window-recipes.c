@@ -88,6 +88,21 @@ static void same_seed(GtkWidget *widget, const char *action, GVariant *parameter
 
 // --- what a picture from outside says ------------------------------------------------------------
 
+typedef struct Reading {
+  LimnerWindow *window;
+  LimnerInput *input;
+  gboolean has_tried; // to bring its chain back
+  char *problem;      // of that; NULL = none
+} Reading;
+
+static void reading_free(Reading *reading) {
+  g_object_unref(reading->window);
+  limner_input_unref(reading->input);
+  g_free(reading->problem);
+  g_free(reading);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Reading, reading_free)
+
 // Its request, with the picture it was made of where the library has that.
 static gpointer read_recipe(LimnerLibrary *library, gpointer data, GCancellable *cancellable,
                             GError **error) {
@@ -104,48 +119,60 @@ static void recipe_free(LimnerRecipe *recipe) {
   limner_recipe_free(recipe);
 }
 
-static void on_recipe(GObject *source, GAsyncResult *result, gpointer data) {
-  g_autoptr(LimnerWindow) self = data;
-  g_autoptr(GError) error = NULL;
-  LimnerRecipe *recipe = limner_library_call_finish(LIMNER_LIBRARY(source), result, &error);
-  if (recipe && self->library) {
-    const gboolean is_complete = !recipe->input_sha256 || recipe->request.input;
-    if (recipe->request.prompt)
-      limner_controls_set_request(self->controls, &recipe->request, recipe->sample);
-    limner_window_say(self, !recipe->request.prompt
-                                ? _("This picture was made from tokens: it has no settings")
-                            : is_complete ? _("Generate paints this picture again")
-                                          : _("The picture it was made from is not in the library: "
-                                              "choose it yourself"));
-  } else if (self->library) {
-    limner_window_say(self, error->message);
-  }
-  g_clear_pointer(&recipe, recipe_free);
-}
+static void on_recipe(GObject *source, GAsyncResult *result, gpointer data);
 
-static void read_recipe_of(LimnerWindow *self, LimnerInput *input, GAsyncReadyCallback callback) {
+// Takes what it is given over.
+static void start_reading(LimnerWindow *self, LimnerInput *input, gboolean has_tried,
+                          char *problem) {
+  const Reading reading = {g_object_ref(self), limner_input_ref(input), has_tried, problem};
   limner_library_call_async(self->library, read_recipe, limner_input_ref(input),
                             (GDestroyNotify)limner_input_unref, (GDestroyNotify)recipe_free, NULL,
-                            callback, g_object_ref(self));
+                            on_recipe, g_memdup2(&reading, sizeof reading));
 }
 
-static void on_recipe_of_chain(GObject *source, GAsyncResult *result, gpointer data) {
-  g_autoptr(LimnerWindow) self = g_object_ref(data);
-  on_recipe(source, result, data);
-  if (self->library)
-    limner_window_say(self, _("The pictures it was made from are in the library now"));
+static void use_restored(LimnerWindow *self, LimnerInput *input, const GError *error) {
+  start_reading(self, input, TRUE, error ? g_strdup(error->message) : NULL);
 }
 
-static void use_restored(LimnerWindow *self, LimnerInput *input) {
-  read_recipe_of(self, input, on_recipe_of_chain);
+static const char *words_for(const Reading *reading, const LimnerRecipe *recipe) {
+  if (reading->problem)
+    return reading->problem;
+  if (!recipe->request.prompt)
+    return _("This picture was made from tokens: it has no settings");
+  if (recipe->input_sha256 && !recipe->request.input)
+    return _("The picture it was made from is not in the library: choose it yourself");
+  return reading->has_tried ? _("The pictures it was made from are in the library now")
+                            : _("Generate paints this picture again");
+}
+
+static void on_recipe(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(Reading) reading = data;
+  LimnerWindow *self = reading->window;
+  g_autoptr(GError) error = NULL;
+  LimnerRecipe *recipe = limner_library_call_finish(LIMNER_LIBRARY(source), result, &error);
+  if (!self->library) {
+    g_clear_pointer(&recipe, recipe_free);
+    return;
+  }
+  if (!recipe) {
+    limner_window_say(self, error->message);
+    return;
+  }
+  if (recipe->n_before > 0 && !reading->has_tried) {
+    limner_window_restore_chain(self, reading->input, use_restored);
+  } else {
+    if (recipe->request.prompt)
+      limner_controls_set_request(self->controls, &recipe->request, recipe->sample);
+    limner_window_say(self, words_for(reading, recipe));
+  }
+  recipe_free(recipe);
 }
 
 static void use_recipe(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
   LimnerInput *input = limner_drop_zone_get_input(limner_controls_get_drop_zone(self->controls));
-  if (self->library && input && limner_input_get_recipe(input) &&
-      !limner_window_restore_chain(self, input, use_restored))
-    read_recipe_of(self, input, on_recipe);
+  if (self->library && input && limner_input_get_recipe(input))
+    start_reading(self, input, FALSE, NULL);
 }
 
 void limner_window_install_recipe_actions(GtkWidgetClass *widget_class) {

@@ -142,7 +142,7 @@ typedef struct Restore {
   LimnerWindow *window;
   LimnerLibrary *library;
   LimnerInput *file;
-  LimnerInputUse then;
+  LimnerRestored then;
 } Restore;
 
 static void restore_free(Restore *restore) {
@@ -163,23 +163,17 @@ static void on_restored(GObject *source, GAsyncResult *result, gpointer data) {
   g_autoptr(LimnerEntry) entry = limner_job_queue_call_finish(result, &error);
   Restore *restore = data;
   LimnerWindow *self = restore->window;
-  if (self->library && !entry && !g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    limner_window_say_problem(self, error->message);
-  else if (self->library && entry)
-    restore->then(self, restore->file);
+  if (self->library && !g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    restore->then(self, restore->file, error);
   restore_free(restore);
 }
 
-gboolean limner_window_restore_chain(LimnerWindow *self, LimnerInput *file, LimnerInputUse then) {
-  const char *json = limner_input_get_recipe(file);
-  if (!self->library || limner_chain_count(json) == 0)
-    return FALSE;
+void limner_window_restore_chain(LimnerWindow *self, LimnerInput *file, LimnerRestored then) {
   const Restore restore = {g_object_ref(self), g_object_ref(self->library), limner_input_ref(file),
                            then};
   Restore *data = g_memdup2(&restore, sizeof restore); // freed by on_restored(), which comes always
   limner_job_queue_call_async(self->queue, restore_chain, data, NULL, g_object_unref, on_restored,
                               data);
-  return TRUE;
 }
 
 // --- the page ------------------------------------------------------------------------------------

@@ -95,6 +95,8 @@ static void print_people(const char *path, const Found *found) {
   print_text("device: ", recipe->device);
   print_text("program: ", recipe->program);
   printf("tokens: %d\n", recipe->n_tokens);
+  if (recipe->n_before > 0)
+    printf("chain: %u steps before it\n", recipe->n_before);
 }
 
 // --- for programs --------------------------------------------------------------------------------

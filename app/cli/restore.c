@@ -3,6 +3,7 @@
 #include "app/chain.h"
 #include "app/cli/common.h"
 #include "app/cli/library.h"
+#include "app/recipe.h"
 
 typedef struct Options {
   CliCommon common;
@@ -63,8 +64,9 @@ int cli_restore(int argc, char **argv) {
   g_autoptr(LimnerInput) file = load(o.file, &error);
   if (!file)
     return cli_fail_error(error);
-  const guint n_steps = limner_chain_count(limner_input_get_recipe(file));
-  if (n_steps == 0)
+  const char *json = limner_input_get_recipe(file);
+  g_autoptr(LimnerRecipe) recipe = json ? limner_recipe_parse(json, NULL) : NULL;
+  if (!recipe || recipe->n_before == 0)
     return cli_fail(CLI_FAILED, "%s: expected a picture that carries a chain, found none", o.file);
   JanusModel *model = cli_open_model(&o.common, NULL);
   if (!model)

@@ -334,7 +334,8 @@ static void test_file(void) {
   studio_init(&studio, FALSE);
   g_autofree char *path = export_file(&studio);
   g_autoptr(LimnerInput) file = limner_input_load(path, NULL);
-  g_assert_cmpuint(limner_chain_count(limner_input_get_recipe(file)), ==, N_STEPS - 1);
+  g_autoptr(LimnerRecipe) recipe = limner_recipe_parse(limner_input_get_recipe(file), NULL);
+  g_assert_cmpuint(recipe->n_before, ==, N_STEPS - 1);
   g_assert_true(file_says(path, SECRET));
   assert_restored(&studio, path, TRUE);
   studio_clear(&studio);
