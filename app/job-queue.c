@@ -49,7 +49,8 @@ struct _LimnerJobQueue {
   LimnerModelSummary *model;
   GError *model_error;
   LimnerModelState model_state;
-  guint opening; // number of the last one asked for
+  guint opening;            // number of the last one asked for
+  double sample_seconds[2]; // what a sample painted and one edited took last; 0 = not known
   // Owned, under the lock
   GMutex lock;
   News news;
@@ -289,6 +290,7 @@ static void apply_news(LimnerJobQueue *self, News *news) {
   if (news->summary) {
     g_clear_pointer(&self->model, summary_free);
     self->model = g_steal_pointer(&news->summary);
+    self->sample_seconds[0] = self->sample_seconds[1] = 0;
   }
   if (news->opening != self->opening)
     return;
@@ -322,10 +324,25 @@ static void on_items_changed(GListModel *jobs, guint position, guint removed, gu
   g_object_notify_by_pspec(G_OBJECT(self), properties[PROP_N_ACTIVE]);
 }
 
+static gboolean is_edit(LimnerJob *job) {
+  return limner_job_get_request(job)->input != NULL;
+}
+
+// What it took tells how long others will.
+static void learn(LimnerJobQueue *self, LimnerJob *job) {
+  const guint n = g_list_model_get_n_items(limner_job_get_samples(job));
+  double seconds = 0;
+  for (int state = LIMNER_JOB_LOOKING; state <= LIMNER_JOB_FINISHING; state++)
+    seconds += limner_job_get_state_seconds(job, (LimnerJobState)state);
+  if (limner_job_get_state(job) == LIMNER_JOB_DONE && n > 0)
+    self->sample_seconds[is_edit(job)] = seconds / n;
+}
+
 static void on_job_state(LimnerJob *job, GParamSpec *pspec, LimnerJobQueue *self) {
   guint position = 0;
   if (!limner_job_is_over(job) || !g_list_store_find(self->jobs, job, &position))
     return;
+  learn(self, job);
   g_signal_handlers_disconnect_by_data(job, self);
   g_list_store_remove(self->jobs, position);
 }
@@ -462,6 +479,27 @@ const GError *limner_job_queue_get_model_error(LimnerJobQueue *self) {
 
 guint limner_job_queue_get_n_active(LimnerJobQueue *self) {
   return g_list_model_get_n_items(G_LIST_MODEL(self->jobs));
+}
+
+// -1 = not known.
+static double seconds_of(LimnerJobQueue *self, LimnerJob *job) {
+  const double a_sample = self->sample_seconds[is_edit(job)];
+  const guint n = g_list_model_get_n_items(limner_job_get_samples(job));
+  if (limner_job_get_state(job) >= LIMNER_JOB_PAINTING && limner_job_get_seconds_left(job) >= 0)
+    return limner_job_get_seconds_left(job);
+  return a_sample > 0 ? a_sample * n : -1;
+}
+
+double limner_job_queue_get_seconds_left(LimnerJobQueue *self) {
+  double sum = 0;
+  for (guint i = 0; i < limner_job_queue_get_n_active(self); i++) {
+    g_autoptr(LimnerJob) job = g_list_model_get_item(G_LIST_MODEL(self->jobs), i);
+    const double seconds = seconds_of(self, job);
+    if (seconds < 0)
+      return -1;
+    sum += seconds;
+  }
+  return sum;
 }
 
 LimnerJob *limner_job_queue_get_running(LimnerJobQueue *self) {

@@ -51,6 +51,9 @@ void limner_job_queue_add(LimnerJobQueue *self, LimnerJob *job);
 gboolean limner_job_queue_move(LimnerJobQueue *self, LimnerJob *job, int by);
 void limner_job_queue_cancel_all(LimnerJobQueue *self);
 guint limner_job_queue_get_n_active(LimnerJobQueue *self);
+// How long until all of them are done, by what the running one says and by what a picture, or an
+// edit, took on the whole with this model; negative = not known yet.
+double limner_job_queue_get_seconds_left(LimnerJobQueue *self);
 // The running job, or NULL; borrowed.
 LimnerJob *limner_job_queue_get_running(LimnerJobQueue *self);
 // What runs on the worker thread with the opened model. A result of NULL without an error is a

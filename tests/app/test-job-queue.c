@@ -203,6 +203,39 @@ static void test_shutdown_while_running(void) {
   g_assert_finalize_object(late);
 }
 
+// --- time left -----------------------------------------------------------------------------------
+
+static gboolean knows_its_time(gpointer job) {
+  return limner_job_is_over(job) ||
+         (limner_job_get_state(job) == LIMNER_JOB_PAINTING && limner_job_get_seconds_left(job) > 0);
+}
+
+static void test_seconds_left(void) {
+  LimnerJobQueue *queue = new_queue();
+  g_assert_cmpfloat(limner_job_queue_get_seconds_left(queue), ==, 0);
+  LimnerJob *first = add_job(queue, 4);
+  g_assert_cmpfloat(limner_job_queue_get_seconds_left(queue), <, 0); // nothing was painted yet
+  wait_for_job(first);
+  g_assert_cmpfloat(limner_job_queue_get_seconds_left(queue), ==, 0);
+  LimnerJob *running = add_job(queue, MANY_SAMPLES), *waiting = add_job(queue, 8);
+  double a_sample = 0;
+  for (int state = LIMNER_JOB_LOOKING; state <= LIMNER_JOB_FINISHING; state++)
+    a_sample += limner_job_get_state_seconds(first, (LimnerJobState)state) / 4;
+  const double waited_s = limner_job_queue_get_seconds_left(queue);
+  g_assert_cmpfloat_with_epsilon(waited_s, a_sample * (MANY_SAMPLES + 8), 1e-9);
+  wait_until(knows_its_time, running); // better than that
+  g_assert_cmpfloat_with_epsilon(limner_job_queue_get_seconds_left(queue),
+                                 limner_job_get_seconds_left(running) + a_sample * 8, 1e-9);
+  limner_job_queue_cancel_all(queue);
+  wait_until(is_empty, queue);
+  g_assert_cmpfloat(limner_job_queue_get_seconds_left(queue), ==, 0);
+  limner_job_queue_shutdown(queue);
+  g_assert_finalize_object(queue);
+  g_assert_finalize_object(first);
+  g_assert_finalize_object(running);
+  g_assert_finalize_object(waiting);
+}
+
 // --- calls ---------------------------------------------------------------------------------------
 
 typedef struct Answer {
@@ -279,6 +312,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/queue/waits-for-model", test_waits_for_model);
   g_test_add_func("/queue/broken-model", test_broken_model);
   g_test_add_func("/queue/shutdown-while-running", test_shutdown_while_running);
+  g_test_add_func("/queue/seconds-left", test_seconds_left);
   g_test_add_func("/queue/calls", test_calls);
   return g_test_run();
 }
