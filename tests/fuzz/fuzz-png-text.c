@@ -53,6 +53,21 @@ static void parse(const char *json) {
     abort();
 }
 
+// What tells of no others says the same of its own picture.
+static void strip(const char *json) {
+  g_autofree char *plain = limner_recipe_dup_plain(json);
+  g_autoptr(LimnerRecipe) recipe = limner_recipe_parse(json, NULL);
+  g_autoptr(LimnerRecipe) bare = limner_recipe_parse(plain, NULL);
+  if (recipe && (!bare || bare->n_before > 0))
+    abort();
+  if (!recipe)
+    return;
+  g_autofree char *told = limner_recipe_dup_json(recipe);
+  g_autofree char *told_bare = limner_recipe_dup_json(bare);
+  if (strcmp(told, told_bare) != 0)
+    abort();
+}
+
 static void take_in(GBytes *file) {
   LimnerEntryFacts facts;
   fuzz_write("x.png", g_bytes_get_data(file, NULL), g_bytes_get_size(file));
@@ -75,6 +90,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes) {
     abort();
   if (json)
     parse(json);
+  if (json)
+    strip(json);
   if (json)
     take_in(file);
   g_autofree char *harmless = limner_recipe_dup_harmless(parameters ? parameters : "", TRUE);
