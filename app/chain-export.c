@@ -200,7 +200,13 @@ static gboolean export_frames(GPtrArray *chain, const char *path, const LimnerCh
   g_autofree char *unfinished = g_build_filename(parent, ".limner-frames-XXXXXX", NULL);
   if (!g_mkdtemp_full(unfinished, 0777))
     return fail_folder(error, path);
-  gboolean ok = write_frames(chain, unfinished, options, error);
+  g_autoptr(GError) reason = NULL; // names a folder that nobody asked for
+  gboolean ok = write_frames(chain, unfinished, options, &reason);
+  if (!ok) {
+    const char *why = strrchr(reason->message, ':');
+    g_set_error(error, reason->domain, reason->code, "%s: the frames cannot be written there%s",
+                path, why ? why : "");
+  }
   // Takes the place of an empty folder, and of nothing else.
   if (ok && g_rename(unfinished, folder) != 0)
     ok = fail_folder(error, path);

@@ -12,6 +12,7 @@
 #include "tests/app/library-support.h"
 
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -297,6 +298,31 @@ static void test_frames(void) {
   studio_clear(&studio);
 }
 
+// A limit on the size of files stands for a disk that is full: nothing half written is left.
+static void test_full(void) {
+  Studio studio;
+  studio_init(&studio, FALSE);
+  g_autoptr(GPtrArray) chain = load_chain(&studio);
+  const guint n_before = count_entries(studio.place.root);
+  struct rlimit before;
+  getrlimit(RLIMIT_FSIZE, &before);
+  signal(SIGXFSZ, SIG_IGN);
+  const struct rlimit tight = {200, before.rlim_max};
+  for (int form = LIMNER_CHAIN_STRIP; form <= LIMNER_CHAIN_FILE; form++) {
+    const LimnerChainOptions options = {.form = (LimnerChainForm)form};
+    g_autofree char *path = g_build_filename(studio.place.root, "full.webp", NULL);
+    g_autoptr(GError) error = NULL;
+    setrlimit(RLIMIT_FSIZE, &tight);
+    const gboolean ok = limner_chain_export(chain, path, &options, &error);
+    setrlimit(RLIMIT_FSIZE, &before);
+    g_assert_false(ok);
+    g_test_message("%s", error->message);
+    g_assert_true(g_str_has_prefix(error->message, path));
+    g_assert_cmpuint(count_entries(studio.place.root), ==, n_before);
+  }
+  studio_clear(&studio);
+}
+
 // --- told and brought back -----------------------------------------------------------------------
 
 static char *export_file(Studio *studio) {
@@ -467,6 +493,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/chain/captions", test_captions);
   g_test_add_func("/chain/animation", test_animation);
   g_test_add_func("/chain/frames", test_frames);
+  g_test_add_func("/chain/full", test_full);
   g_test_add_func("/chain/file", test_file);
   g_test_add_func("/chain/photo", test_photo);
   g_test_add_func("/chain/silent", test_silent);
