@@ -345,9 +345,26 @@ static void limner_grid_class_init(LimnerGridClass *klass) {
   bind_template(widget_class);
 }
 
+// GTK 4.8 names nothing inside of a drop-down, and lets a part of its button take the focus.
+static void calm(GtkWidget *widget) {
+  for (GtkWidget *child = gtk_widget_get_first_child(widget); child;
+       child = gtk_widget_get_next_sibling(child)) {
+    gtk_widget_set_focusable(child, FALSE);
+    calm(child);
+  }
+}
+
+static void name_button(GtkDropDown *drop, const char *name) {
+  GtkWidget *button = gtk_widget_get_first_child(GTK_WIDGET(drop));
+  gtk_accessible_update_property(GTK_ACCESSIBLE(button), GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
+  calm(button);
+}
+
 static void limner_grid_init(LimnerGrid *self) {
   self->cells = g_array_new(FALSE, FALSE, sizeof(Cell));
   g_array_set_clear_func(self->cells, cell_clear);
   gtk_widget_init_template(GTK_WIDGET(self));
+  name_button(self->settings[0], _("Columns"));
+  name_button(self->settings[1], _("Rows"));
   update_form(self);
 }

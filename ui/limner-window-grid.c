@@ -2,8 +2,6 @@
 // The page of a grid over two settings, and the jobs that fill it.
 #include "ui/limner-window-private.h"
 
-#include <glib/gi18n.h>
-
 static void show_page(LimnerWindow *self) {
   limner_window_set_navigatable(self, GTK_WIDGET(self->library_page), FALSE);
   limner_window_set_navigatable(self, self->tree_page, FALSE);
