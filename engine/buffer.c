@@ -18,10 +18,16 @@ bool janus_buffer_new(jk_device *device, size_t n_floats, const char *purpose, f
                     janus_bytes_text(n_bytes, text), purpose, jk_status_text(status));
 }
 
+bool janus_device_fail(const jk_device *device, jk_status status, const char *doing,
+                       JanusError *error) {
+  const bool is_card = *device->failure_text;
+  return janus_fail(error, status == JK_NO_MEMORY ? JANUS_ERROR_MEMORY : JANUS_ERROR_DEVICE,
+                    "%s failed%s: %s%s", device->name, doing,
+                    is_card ? device->failure_text : jk_status_text(status),
+                    is_card ? "; --device cpu works without it" : "");
+}
+
 bool janus_device_check(jk_device *device, JanusError *error) {
   const jk_status status = device->sync(device);
-  if (status == JK_OK)
-    return true;
-  return janus_fail(error, JANUS_ERROR_DEVICE, "%s failed: %s", device->name,
-                    jk_status_text(status));
+  return status == JK_OK || janus_device_fail(device, status, "", error);
 }

@@ -11,7 +11,11 @@
 bool janus_buffer_new(jk_device *device, size_t n_floats, const char *purpose, float **out,
                       JanusError *error);
 
-// The device's first failure so far as a DEVICE error; true when there is none.
+// A failure of the device as one sentence, MEMORY or DEVICE; false. `doing` follows "failed".
+bool janus_device_fail(const jk_device *device, jk_status status, const char *doing,
+                       JanusError *error);
+
+// The device's first failure so far as an error; true when there is none.
 bool janus_device_check(jk_device *device, JanusError *error);
 
 #endif

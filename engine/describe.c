@@ -246,8 +246,7 @@ static bool step(JanusAnswer *a, JanusError *error) {
   a->draw.position = (uint32_t)a->n_tokens;
   const jk_status status = dev->sample(dev, &token, a->logits, model->config.vocab, &a->draw, 1);
   if (status != JK_OK)
-    return janus_fail(error, JANUS_ERROR_DEVICE, "%s failed while drawing a token: %s", dev->name,
-                      jk_status_text(status));
+    return janus_device_fail(dev, status, " while drawing a token", error);
   return janus_device_check(dev, error) && take(a, token, error);
 }
 

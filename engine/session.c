@@ -283,8 +283,7 @@ static bool draw(JanusSession *session, const float *guided, int index, int firs
   const jk_status status = dev->sample(dev, session->fed, guided, session->model->config.n_codes,
                                        session->draws + first, n);
   if (status != JK_OK)
-    return janus_fail(error, JANUS_ERROR_DEVICE, "%s failed while drawing a token: %s", dev->name,
-                      jk_status_text(status));
+    return janus_device_fail(dev, status, " while drawing a token", error);
   for (int i = 0; i < n; i++)
     *token_at(session, first + i, index) = session->fed[i];
   return janus_device_check(dev, error);
