@@ -123,8 +123,8 @@ typedef struct JanusModelInfo {
   const char *device_name; // "CPU (AVX-512), 2 threads"
   JanusWeights weights;    // never AUTO
   bool weights_chosen;     // AUTO chose them
-  uint64_t total_bytes;    // of memory in this machine or control group, which it looked at; 0 =
-                           // unknown
+  uint64_t total_bytes;    // of memory in this machine or control group, or on the card, which it
+                           // looked at; 0 = unknown
   JanusDefaults defaults;
   int image_size_px;     // side of the square picture
   int min_size_px;       // least side of a fitted picture to change

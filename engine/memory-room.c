@@ -120,31 +120,41 @@ MemoryRoom janus_memory_room(void) {
 
 // --- checks --------------------------------------------------------------------------------------
 
-bool janus_memory_check(const JanusMemory *needed, uint64_t present_bytes, JanusError *error) {
-  if (present_bytes == 0 || needed->total_bytes <= present_bytes)
+// What takes less of a card's memory.
+static const char *advice(const MemoryRoom *room) {
+  return room->owner ? "; smaller weights (--weights fp8, q8, q4) or fewer samples need less, "
+                       "--device cpu needs none of it"
+                     : "";
+}
+
+bool janus_memory_check(const JanusMemory *needed, const MemoryRoom *room, JanusError *error) {
+  if (room->total_bytes == 0 || needed->total_bytes <= room->total_bytes)
     return true;
   return janus_fail(error, JANUS_ERROR_MEMORY,
                     "not enough memory: %.1f GB needed (weights %.1f, keys and values %.1f, "
-                    "activations %.1f), this machine has %.1f GB",
+                    "activations %.1f), %s has %.1f GB%s",
                     (double)needed->total_bytes / 1e9, (double)needed->weights_bytes / 1e9,
                     (double)needed->kv_bytes / 1e9, (double)needed->activation_bytes / 1e9,
-                    (double)present_bytes / 1e9);
+                    room->owner ? room->owner : "this machine", (double)room->total_bytes / 1e9,
+                    advice(room));
 }
 
 bool janus_memory_check_room(const JanusMemory *needed, const MemoryRoom *room, JanusError *error) {
-  if (!janus_memory_check(needed, room->total_bytes, error))
+  if (!janus_memory_check(needed, room, error))
     return false;
   const uint64_t n_bytes = needed->unmade_bytes + needed->kv_bytes + needed->activation_bytes;
   char packed[BYTES_TEXT], kv[BYTES_TEXT], activations[BYTES_TEXT], sum[BYTES_TEXT];
   char found[BYTES_TEXT];
   return n_bytes <= room->free_bytes ||
-         janus_fail(error, JANUS_ERROR_MEMORY,
-                    "not enough memory: %s needed beside mapped weights (packed ones %s, keys and "
-                    "values %s, activations %s), %s are free %s",
-                    janus_bytes_text(n_bytes, sum), janus_bytes_text(needed->unmade_bytes, packed),
-                    janus_bytes_text(needed->kv_bytes, kv),
-                    janus_bytes_text(needed->activation_bytes, activations),
-                    janus_bytes_text(room->free_bytes, found), room->limit);
+         janus_fail(
+             error, JANUS_ERROR_MEMORY,
+             "not enough memory: %s needed beside %s weights (%s ones %s, keys and values %s, "
+             "activations %s), %s are free %s%s",
+             janus_bytes_text(n_bytes, sum), room->owner ? "loaded" : "mapped",
+             room->owner ? "other" : "packed", janus_bytes_text(needed->unmade_bytes, packed),
+             janus_bytes_text(needed->kv_bytes, kv),
+             janus_bytes_text(needed->activation_bytes, activations),
+             janus_bytes_text(room->free_bytes, found), room->limit, advice(room));
 }
 
 bool janus_memory_has_room(uint64_t n_bytes, const char *purpose, JanusError *error) {

@@ -10,7 +10,8 @@ typedef struct MemoryRoom {
   uint64_t
       total_bytes;     // of the machine, or of the control group when that allows less; 0 = unknown
   uint64_t free_bytes; // what it can still take, at least; UINT64_MAX = unknown
-  const char *limit;   // who says so, as the end of "are free ..."; static
+  const char *limit;   // who says so, as the end of "are free ..."; borrowed
+  const char *owner;   // whose memory it is: NULL = this machine's, else a card's name; borrowed
 } MemoryRoom;
 
 // The least of what the machine has available, what the control groups (v2) leave over and what
@@ -20,8 +21,8 @@ MemoryRoom janus_memory_room(void);
 // ulimit -v, UINT64_MAX = none.
 MemoryRoom janus_memory_room_in(const char *proc, const char *groups, uint64_t address_bytes);
 
-// Fails with MEMORY when `needed` is more than `present_bytes`; 0 = unknown.
-bool janus_memory_check(const JanusMemory *needed, uint64_t present_bytes, JanusError *error);
+// Fails with MEMORY when `needed` is more than there is at all.
+bool janus_memory_check(const JanusMemory *needed, const MemoryRoom *room, JanusError *error);
 
 // Fails with MEMORY when `needed` is more than there is at all, or what is still to be allocated of
 // it is more than is free: all but weights that are mapped or packed already.

@@ -80,20 +80,30 @@ static bool is_cached(const JanusModel *model, const ModelPart *part) {
   return model->packed && is_packed(model, part);
 }
 
-bool model_has_own_memory(const JanusModel *model) {
+MemoryRoom model_memory_room(const JanusModel *model) {
   size_t n_free_bytes = 0, n_bytes = 0;
   model->device->measure_memory(model->device, &n_free_bytes, &n_bytes);
-  return n_bytes > 0;
+  if (n_bytes == 0)
+    return janus_memory_room();
+  return (MemoryRoom){.total_bytes = n_bytes,
+                      .free_bytes = n_free_bytes,
+                      .limit = "on the card",
+                      .owner = model->device->name};
+}
+
+bool model_has_own_memory(const JanusModel *model) {
+  return model_memory_room(model).owner != NULL;
 }
 
 size_t model_unmade_bytes(const JanusModel *model, unsigned groups) {
+  const bool is_card = model_has_own_memory(model);
   size_t sum = 0;
-  if (model_has_own_memory(model))
-    return 0;
   for (size_t i = 0; i < model->n_parts; i++) {
     const ModelPart *part = &model->parts[i];
-    if ((part->group & groups) && !is_made(part) && !is_cached(model, part))
-      sum += part_bytes(part, model->info.weights).owned;
+    if (!(part->group & groups) || is_made(part) || is_cached(model, part))
+      continue;
+    const PartBytes bytes = part_bytes(part, model->info.weights);
+    sum += bytes.owned + (is_card ? bytes.mapped : 0); // a card maps no files
   }
   return sum;
 }
@@ -306,14 +316,15 @@ static bool make_cached(JanusModel *model, Making *making, JanusError *error) {
 
 static bool check_room(const JanusModel *model, unsigned groups, JanusError *error) {
   const size_t n_bytes = model_unmade_bytes(model, groups);
-  const MemoryRoom room = janus_memory_room();
+  const MemoryRoom room = model_memory_room(model);
   char needed[BYTES_TEXT], found[BYTES_TEXT];
   return n_bytes <= room.free_bytes ||
          janus_fail(error, JANUS_ERROR_MEMORY,
-                    "%s: not enough memory: %s needed for the weights in %s, %s are free %s",
+                    "%s: not enough memory: %s needed for the weights in %s, %s are free %s%s",
                     model->info.folder, janus_bytes_text(n_bytes, needed),
                     janus_weights_text(model->info.weights),
-                    janus_bytes_text(room.free_bytes, found), room.limit);
+                    janus_bytes_text(room.free_bytes, found), room.limit,
+                    room.owner ? "; --device cpu needs none of it" : "");
 }
 
 bool model_make(JanusModel *model, unsigned groups, const ModelWatch *watch, JanusError *error) {

@@ -4,6 +4,7 @@
 #ifndef JANUS_MODEL_MAKE_H
 #define JANUS_MODEL_MAKE_H
 
+#include "engine/memory.h"
 #include "engine/model.h"
 
 #define MODEL_COPIES                                                                               \
@@ -40,6 +41,8 @@ typedef struct ModelWatch {
   void *user_data;
 } ModelWatch;
 
+// What the model's device leaves over: of its own memory, or of the machine's.
+MemoryRoom model_memory_room(const JanusModel *model);
 // Whether the device is a card, whose memory is not the machine's.
 bool model_has_own_memory(const JanusModel *model);
 

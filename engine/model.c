@@ -132,7 +132,7 @@ static bool build(JanusModel *model, const char *folder, JanusError *error) {
 
 static bool choose_format(JanusModel *model, const JanusModelOptions *options, JanusError *error) {
   JanusModelInfo *info = &model->info;
-  const MemoryRoom room = janus_memory_room();
+  const MemoryRoom room = model_memory_room(model);
   info->total_bytes = room.total_bytes;
   info->weights_chosen = options->weights == JANUS_WEIGHTS_AUTO;
   info->weights = info->weights_chosen ? weights_choose(model, room.total_bytes) : options->weights;

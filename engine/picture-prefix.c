@@ -4,6 +4,7 @@
 
 #include "engine/buffer.h"
 #include "engine/error.h"
+#include "engine/model-make.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -93,15 +94,15 @@ void picture_prefixes_trim(JanusModel *model, size_t n_bytes) {
 
 bool picture_prefixes_make_room(JanusModel *model, const JanusMemory *needed, size_t held_bytes,
                                 JanusError *error) {
-  MemoryRoom room = janus_memory_room();
-  if (!janus_memory_check(needed, room.total_bytes, error))
+  MemoryRoom room = model_memory_room(model);
+  if (!janus_memory_check(needed, &room, error))
     return false;
   const uint64_t free_bytes = room.free_bytes;
   room.free_bytes = UINT64_MAX - free_bytes < held_bytes ? UINT64_MAX : free_bytes + held_bytes;
   if (janus_memory_check_room(needed, &room, NULL))
     return true;
   picture_prefixes_trim(model, 0);
-  room = janus_memory_room();
+  room = model_memory_room(model);
   room.free_bytes += UINT64_MAX - room.free_bytes < held_bytes ? 0 : held_bytes;
   return janus_memory_check_room(needed, &room, error);
 }

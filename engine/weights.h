@@ -10,7 +10,8 @@
 // stays in f32, which is exact and fast enough. Larger ones take bf16 where the change of a picture
 // needs no more than half of the memory, which leaves a desktop its share and the files' pages
 // theirs; q8, hardly less exact and twice as fast, where it needs no more than two thirds; else q4.
-// A card has bf16.
+// A card serves pictures alone: the largest of bf16, q8 and q4 in which the change of a picture
+// needs no more than nine tenths of its memory; the rest is the driver's and the screen's.
 JanusWeights weights_choose(const JanusModel *model, uint64_t total_bytes);
 
 #endif

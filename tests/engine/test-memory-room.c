@@ -90,6 +90,17 @@ static void test_check(void) {
   room = (MemoryRoom){.total_bytes = 17000000000, .free_bytes = UINT64_MAX, .limit = "here"};
   check(!janus_memory_check_room(&needed, &room, &error) && strstr(error.message, "has 17.0 GB"),
         "refused: %s", error.message);
+  error = (JanusError){0};
+  room = (MemoryRoom){.total_bytes = 8000000000, .limit = "on the card", .owner = "Some card"};
+  check(!janus_memory_check_room(&needed, &room, &error) &&
+            strstr(error.message, "Some card has 8.0 GB") && strstr(error.message, "--device cpu"),
+        "refused: %s", error.message);
+  error = (JanusError){0};
+  room.total_bytes = 24000000000;
+  check(!janus_memory_check_room(&needed, &room, &error) &&
+            strstr(error.message, "beside loaded weights") &&
+            strstr(error.message, "0 bytes are free on the card"),
+        "refused: %s", error.message);
   char text[BYTES_TEXT];
   check(strcmp(janus_bytes_text(999, text), "999 bytes") == 0 &&
             strcmp(janus_bytes_text(1000, text), "1.0 KB") == 0 &&

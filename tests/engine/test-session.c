@@ -308,9 +308,11 @@ static void test_memory(JanusModel *model) {
                               .activation_bytes = 500000000,
                               .total_bytes = 17500000000};
   JanusError error = {0};
-  check(janus_memory_check(&needed, 17500000000, &error), "memory that just suffices is enough");
-  check(!janus_memory_check(&needed, 16000000000, &error) && error.code == JANUS_ERROR_MEMORY &&
-            strstr(error.message, "17.5 GB needed") && strstr(error.message, "has 16.0 GB"),
+  check(janus_memory_check(&needed, &(MemoryRoom){.total_bytes = 17500000000}, &error),
+        "memory that just suffices is enough");
+  check(!janus_memory_check(&needed, &(MemoryRoom){.total_bytes = 16000000000}, &error) &&
+            error.code == JANUS_ERROR_MEMORY && strstr(error.message, "17.5 GB needed") &&
+            strstr(error.message, "has 16.0 GB"),
         "refused: %s", error.message);
   static const int counts[] = {1, 3, 100};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
