@@ -4,7 +4,9 @@
 #include "kernels/cuda/linear.cuh"
 
 extern "C" {
+#include "kernels/cpu-detect.h"
 #include "kernels/packed.h"
+#include "kernels/thread-pool.h"
 }
 
 #include <stdlib.h>
@@ -52,18 +54,38 @@ static void repack_block(uint8_t *packed, const uint8_t *block, const jk_linear 
   }
 }
 
+struct packing {
+  const jk_linear *linear;
+  const jk_weight *weight;
+  uint8_t *packed;
+  uint8_t *blocks; // one a thread
+  size_t block_bytes;
+};
+
+static void pack_item(void *context, int item, int thread) {
+  const packing *p = (const packing *)context;
+  uint8_t *block = p->blocks + (size_t)thread * p->block_bytes;
+  jk_pack_block(block, p->weight, p->linear->format, item);
+  repack_block(p->packed, block, p->linear, item * JK_BLOCK_OUTS);
+}
+
+// All cores pack: blocks of outputs have no byte in common. They also read the file, where it is
+// not in memory yet.
 jk_status gpu_pack_quantised(jk_gpu *gpu, jk_linear *linear, const jk_weight *weight) {
-  uint8_t *packed = (uint8_t *)calloc(1, linear->n_bytes);
-  uint8_t *block = (uint8_t *)malloc(jk_block_bytes(linear->format, linear->n_in));
-  jk_status status = packed && block ? JK_OK : JK_NO_MEMORY;
-  for (int i = 0; status == JK_OK && i < jk_n_blocks(linear->n_out); i++) {
-    jk_pack_block(block, weight, linear->format, i);
-    repack_block(packed, block, linear, i * JK_BLOCK_OUTS);
+  const int n_blocks = jk_n_blocks(linear->n_out), n_cores = jk_cpu_n_cores();
+  const int n_threads = n_blocks < n_cores ? n_blocks : n_cores;
+  const size_t block_bytes = jk_block_bytes(linear->format, linear->n_in);
+  packing p = {linear, weight, (uint8_t *)calloc(1, linear->n_bytes),
+               (uint8_t *)malloc((size_t)n_threads * block_bytes), block_bytes};
+  jk_pool *pool = NULL;
+  jk_status status = p.packed && p.blocks ? jk_pool_open(n_threads, &pool) : JK_NO_MEMORY;
+  if (status == JK_OK) {
+    jk_pool_run(pool, pack_item, &p, n_blocks);
+    status = gpu->base.upload(&gpu->base, linear->weight, p.packed, linear->n_bytes);
   }
-  if (status == JK_OK)
-    status = gpu->base.upload(&gpu->base, linear->weight, packed, linear->n_bytes);
-  free(packed);
-  free(block);
+  jk_pool_close(pool);
+  free(p.packed);
+  free(p.blocks);
   return status;
 }
 
