@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Linear layers of 8-bit floating-point weights on CUDA: widened to bf16, which is exact, in front
 // of the matrix instruction; inputs are rounded to bf16, sums are f32.
-#include "kernels/cuda/fp8.h"
 #include "kernels/cuda/linear.cuh"
 
 // --- packing ------------------------------------------------------------------------------------

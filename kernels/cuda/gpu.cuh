@@ -13,6 +13,8 @@ extern "C" {
 #include "kernels/sampling.h"
 }
 
+#include "kernels/cuda/fp8.h"
+
 // --- the device ---------------------------------------------------------------------------------
 
 // Rows of which an operation's host arrays travel with the launch itself; those of more rows go

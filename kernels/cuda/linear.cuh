@@ -4,7 +4,6 @@
 #ifndef JK_GPU_LINEAR_CUH
 #define JK_GPU_LINEAR_CUH
 
-#include "kernels/cuda/fp8.h"
 #include "kernels/cuda/gpu.cuh"
 
 struct jk_linear {
