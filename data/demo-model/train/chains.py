@@ -2,6 +2,7 @@
 # What ten edits in a row keep of a picture, both ways of handing it on: its own tokens, or its
 # pixels encoded again.
 """Usage: chains.py --cli LIMNER-CLI [--model FOLDER] [--keep FOLDER] [--out FILE.json] [--limit N]
+                 [--weights FORMAT]
 
 The exam's chains (trials.py), each of them from its drawing as the model's codec shows it, which
 has tokens as every picture of the model's has. The judge counts of the last picture what it still
@@ -111,6 +112,7 @@ def main():
     parser.add_argument("--out", help="JSON file for the table and all that was wrong")
     parser.add_argument("--limit", type=int, default=0, help="chains (0: all)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--weights", default="auto", help="as limner-cli takes it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as passing:
         table, shares = measure(options, pathlib.Path(options.keep or passing))
