@@ -154,6 +154,20 @@ char *cli_bytes_text(gsize n_bytes) {
   return g_strconcat(text, is_large ? " GB" : " MB", NULL);
 }
 
+static void say_nothing(const char *domain, GLogLevelFlags level, const char *message,
+                        gpointer data) {}
+
+GLogFunc cli_hush_loaders(void) {
+  return g_log_set_default_handler(say_nothing, NULL);
+}
+
+LimnerInput *cli_load_input(const char *path, GError **error) {
+  const GLogFunc before = cli_hush_loaders();
+  LimnerInput *input = limner_input_load(path, error);
+  g_log_set_default_handler(before, NULL);
+  return input;
+}
+
 void cli_print_tokens(const gint32 *tokens, gsize n_tokens) {
   printf("{\"tokens\": [");
   for (gsize i = 0; i < n_tokens; i++)

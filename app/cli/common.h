@@ -4,6 +4,7 @@
 #define LIMNER_CLI_COMMON_H
 
 #include "app/cli/options.h"
+#include "app/input.h"
 #include "app/job.h"
 
 // The subcommands: arguments after their name; the exit status.
@@ -33,6 +34,12 @@ gboolean cli_prepare_model(const CliCommon *common, JanusModel *model);
 // One line on stderr for an engine error or a GError; returns CLI_FAILED.
 int cli_fail_engine(const JanusError *error);
 int cli_fail_error(const GError *error);
+
+// Loaders of GdkPixbuf warn of broken files, about which an error says what is to be said. What was
+// in force goes back by g_log_set_default_handler().
+GLogFunc cli_hush_loaders(void);
+// limner_input_load() without such warnings. Owned.
+LimnerInput *cli_load_input(const char *path, GError **error);
 
 // {"tokens": [...]} in one line.
 void cli_print_tokens(const gint32 *tokens, gsize n_tokens);

@@ -31,17 +31,11 @@ int cli_edit_check(const CliEdit *edit, const char *prompt) {
   return CLI_GO_ON;
 }
 
-static void say_nothing(const char *domain, GLogLevelFlags level, const char *message,
-                        gpointer data) {}
-
 gboolean cli_edit_load(const CliEdit *edit, LimnerInput **input) {
   if (!edit->image)
     return TRUE;
   g_autoptr(GError) error = NULL;
-  // Loaders of GdkPixbuf warn of broken files, about which the error says what is to be said.
-  const GLogFunc before = g_log_set_default_handler(say_nothing, NULL);
-  *input = limner_input_load(edit->image, &error);
-  g_log_set_default_handler(before, NULL);
+  *input = cli_load_input(edit->image, &error);
   if (!*input)
     cli_fail(CLI_FAILED, "--image %s", error->message);
   return *input != NULL;

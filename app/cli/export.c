@@ -97,20 +97,9 @@ static int check(const Options *o) {
 
 // --- the picture alone ---------------------------------------------------------------------------
 
-static void say_nothing(const char *domain, GLogLevelFlags level, const char *message,
-                        gpointer data) {}
-
-static LimnerInput *load_input(const char *path, GError **error) {
-  // Loaders of GdkPixbuf warn of broken files, about which the error says what is to be said.
-  const GLogFunc before = g_log_set_default_handler(say_nothing, NULL);
-  LimnerInput *input = limner_input_load(path, error);
-  g_log_set_default_handler(before, NULL);
-  return input;
-}
-
 // With its texts, where it has some.
 static LimnerPicture *load_picture(const char *path, GError **error) {
-  g_autoptr(LimnerInput) input = load_input(path, error);
+  g_autoptr(LimnerInput) input = cli_load_input(path, error);
   g_autofree char *json = NULL;
   g_autofree char *parameters = NULL;
   if (!input)
@@ -136,7 +125,7 @@ static LimnerInput *load_shape(const Options *o, LimnerPicture *picture, GError 
   LimnerLibrary *library = o->image ? NULL : cli_library_open(o->library);
   g_autoptr(LimnerInput) input =
       library    ? limner_library_load_input(library, recipe->input_sha256, error)
-      : o->image ? load_input(o->image, error)
+      : o->image ? cli_load_input(o->image, error)
                  : NULL;
   cli_library_close(library);
   if (!input || strcmp(limner_input_get_sha256(input), recipe->input_sha256) == 0)

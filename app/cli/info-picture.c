@@ -18,12 +18,8 @@ static void found_clear(Found *found) {
   limner_recipe_free(found->recipe);
 }
 
-static void say_nothing(const char *domain, GLogLevelFlags level, const char *message,
-                        gpointer data) {}
-
-// GdkPixbuf's loaders warn of broken files.
 static gboolean find_size(Found *found, GBytes *file) {
-  const GLogFunc before = g_log_set_default_handler(say_nothing, NULL);
+  const GLogFunc before = cli_hush_loaders();
   const gboolean ok = limner_file_find_size(file, &found->width_px, &found->height_px);
   g_log_set_default_handler(before, NULL);
   return ok;

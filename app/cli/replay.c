@@ -64,12 +64,8 @@ static int parse(Options *o, int argc, char **argv) {
 
 // --- the file ------------------------------------------------------------------------------------
 
-static void say_nothing(const char *domain, GLogLevelFlags level, const char *message,
-                        gpointer data) {}
-
 static LimnerPicture *decode_file(GBytes *file, const char *name, GError **error) {
-  // Loaders of GdkPixbuf warn of broken files, about which the error says what is to be said.
-  const GLogFunc before = g_log_set_default_handler(say_nothing, NULL);
+  const GLogFunc before = cli_hush_loaders();
   LimnerPicture *picture = limner_picture_decode(file, name, error);
   g_log_set_default_handler(before, NULL);
   return picture;
@@ -201,9 +197,7 @@ static LimnerInput *load_from_library(const Options *o, const char *sha256, GErr
 static LimnerInput *load_input(const Options *o, const char *sha256, GError **error) {
   if (!o->image)
     return load_from_library(o, sha256, error);
-  const GLogFunc before = g_log_set_default_handler(say_nothing, NULL);
-  g_autoptr(LimnerInput) input = limner_input_load(o->image, error);
-  g_log_set_default_handler(before, NULL);
+  g_autoptr(LimnerInput) input = cli_load_input(o->image, error);
   if (!input || strcmp(limner_input_get_sha256(input), sha256) == 0)
     return g_steal_pointer(&input);
   g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,

@@ -29,17 +29,6 @@ static int parse(Options *o, int argc, char **argv) {
   return status;
 }
 
-static void say_nothing(const char *domain, GLogLevelFlags level, const char *message,
-                        gpointer data) {}
-
-static LimnerInput *load(const char *path, GError **error) {
-  // Loaders of GdkPixbuf warn of broken files, about which the error says what is to be said.
-  const GLogFunc before = g_log_set_default_handler(say_nothing, NULL);
-  LimnerInput *file = limner_input_load(path, error);
-  g_log_set_default_handler(before, NULL);
-  return file;
-}
-
 static int restore(const Options *o, LimnerInput *file, JanusModel *model) {
   LimnerLibrary *library = cli_library_open(o->library);
   if (!library)
@@ -61,7 +50,7 @@ int cli_restore(int argc, char **argv) {
     return parsed;
   cli_exit_on_interrupt();
   g_autoptr(GError) error = NULL;
-  g_autoptr(LimnerInput) file = load(o.file, &error);
+  g_autoptr(LimnerInput) file = cli_load_input(o.file, &error);
   if (!file)
     return cli_fail_error(error);
   const char *json = limner_input_get_recipe(file);
