@@ -2,8 +2,8 @@
 // limner-cli replay FILE.png: makes a saved picture again, from its tokens or from its seed, and
 // says whether that is the picture in the file.
 #include "app/cli/common.h"
+#include "app/cli/library.h"
 #include "app/cli/watch.h"
-#include "app/library.h"
 #include "app/picture-load.h"
 #include "app/recipe.h"
 
@@ -39,8 +39,7 @@ static int parse(Options *o, int argc, char **argv) {
        .help = "paint it anew instead of decoding its tokens"},
       {"--image", CLI_TEXT, &o->image, .argument = "FILE",
        .help = "the picture that was changed (else it is looked for in the library)"},
-      {"--library", CLI_TEXT, &o->library, .argument = "DIR",
-       .help = "the library's folder (Limner in the pictures folder)"},
+      CLI_LIBRARY(&o->library),
       {"--out", CLI_TEXT, &o->out, .argument = "FILE.png", .help = "write what was made"},
   };
   const CliCommand command = {

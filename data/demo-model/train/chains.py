@@ -12,7 +12,6 @@ encoded again ten times. Pictures that exist are not painted again, so that a ru
 stopped; use another --keep for other weights.
 """
 
-import argparse
 import json
 import pathlib
 import tempfile
@@ -105,15 +104,7 @@ def measure(options, folder):
 
 def main():
     """Reads the options, measures, and prints and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cli", required=True, help="path of limner-cli")
-    parser.add_argument("--model", default=str(pathlib.Path(__file__).resolve().parent.parent))
-    parser.add_argument("--keep", help="folder for the pictures; else they are thrown away")
-    parser.add_argument("--out", help="JSON file for the table and all that was wrong")
-    parser.add_argument("--limit", type=int, default=0, help="chains (0: all)")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--weights", default="auto", help="as limner-cli takes it")
-    options = parser.parse_args()
+    options = examine.read_options(__doc__)
     with tempfile.TemporaryDirectory() as passing:
         table, shares = measure(options, pathlib.Path(options.keep or passing))
     print(table.as_text())

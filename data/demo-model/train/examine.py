@@ -183,9 +183,9 @@ def examine(options, folder):
     return table, figures
 
 
-def main():
-    """Reads the options, examines, and prints and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def read_options(about):
+    """The command line of this program and of chains.py."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--cli", required=True, help="path of limner-cli")
     parser.add_argument("--model", default=str(pathlib.Path(__file__).resolve().parent.parent))
     parser.add_argument("--keep", help="folder for the pictures; else they are thrown away")
@@ -193,7 +193,12 @@ def main():
     parser.add_argument("--limit", type=int, default=0, help="trials of each list (0: all)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--weights", default="auto", help="as limner-cli takes it")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    """Reads the options, examines, and prints and writes the table."""
+    options = read_options(__doc__)
     with tempfile.TemporaryDirectory() as passing:
         folder = pathlib.Path(options.keep or passing)
         folder.mkdir(parents=True, exist_ok=True)
