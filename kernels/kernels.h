@@ -236,4 +236,15 @@ jk_status jk_cpu_open(int n_threads, jk_isa max_isa, jk_device **out);
 // The caller closes the device.
 jk_status jk_cuda_open(int index, jk_device **out, char *reason, size_t n_reason);
 
+// An NVIDIA card as its driver describes it.
+typedef struct jk_card {
+  char name[80];
+  size_t n_bytes; // of its memory
+} jk_card;
+
+// Describes card `index` without opening it: nothing is allocated on it. NO_DEVICE where there is
+// none or no code for cards, FAULT where there may be one that cannot be asked; `reason` then says
+// why in part of a sentence. Any thread.
+jk_status jk_cuda_describe(int index, jk_card *card, char *reason, size_t n_reason);
+
 #endif

@@ -210,11 +210,20 @@ refuse(jk_cuda_reason *reason, jk_status status, const char *format, ...) {
   return status;
 }
 
-static jk_status find_device(int index, cudaDeviceProp *properties, jk_cuda_reason *reason) {
+// FAULT for a driver that is there and too old; opening takes that for a card that there is not.
+static jk_status find_driver(jk_cuda_reason *reason) {
+  int version = 0;
+  if (cudaDriverGetVersion(&version) != cudaSuccess || version == 0)
+    return refuse(reason, JK_NO_DEVICE, "there is no NVIDIA driver");
+  return refuse(reason, JK_FAULT, "the NVIDIA driver, for CUDA %d.%d, is too old for this build",
+                version / 1000, version % 1000 / 10);
+}
+
+static jk_status find_card(int index, cudaDeviceProp *properties, jk_cuda_reason *reason) {
   int n_devices = 0;
   const cudaError_t error = cudaGetDeviceCount(&n_devices);
   if (error == cudaErrorInsufficientDriver)
-    return refuse(reason, JK_NO_DEVICE, "no NVIDIA driver, or one too old for this build");
+    return find_driver(reason);
   if (error != cudaSuccess || n_devices == 0)
     return refuse(reason, JK_NO_DEVICE, "no NVIDIA card was found (%s)",
                   error == cudaSuccess ? "none is visible" : cudaGetErrorString(error));
@@ -223,6 +232,12 @@ static jk_status find_device(int index, cudaDeviceProp *properties, jk_cuda_reas
                   n_devices - 1, index);
   if (cudaGetDeviceProperties(properties, index) != cudaSuccess)
     return refuse(reason, JK_FAULT, "the card cuda:%d does not answer", index);
+  return JK_OK;
+}
+
+static jk_status find_device(int index, cudaDeviceProp *properties, jk_cuda_reason *reason) {
+  if (find_card(index, properties, reason) != JK_OK)
+    return JK_NO_DEVICE;
   if (properties->major * 10 + properties->minor < 75)
     return refuse(reason, JK_NO_DEVICE,
                   "expected a card of compute capability 7.5 or newer, found %d.%d (%s)",
@@ -247,6 +262,19 @@ static bool make_parts(jk_gpu *gpu) {
     GPU_LAUNCH(gpu, empty_kernel, one, 0);
   gpu_check(gpu, cudaStreamSynchronize(gpu->stream));
   return gpu->failure == JK_OK;
+}
+
+extern "C" __attribute__((visibility("default"))) jk_status
+jk_cuda_module_describe(size_t table_bytes, int index, jk_card *card, jk_cuda_reason *reason) {
+  cudaDeviceProp properties;
+  if (table_bytes != sizeof(jk_device))
+    return refuse(reason, JK_FAULT, "its CUDA module belongs to another version");
+  const jk_status status = find_card(index, &properties, reason);
+  if (status != JK_OK)
+    return status;
+  snprintf(card->name, sizeof card->name, "%.70s", properties.name);
+  card->n_bytes = properties.totalGlobalMem;
+  return JK_OK;
 }
 
 extern "C" __attribute__((visibility("default"))) jk_status

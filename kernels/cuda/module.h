@@ -12,9 +12,15 @@ typedef struct jk_cuda_reason {
 
 #define JK_CUDA_MODULE_OPEN "jk_cuda_module_open"
 
-// The module's one function. `table_bytes` is sizeof(jk_device) of who asks, so that a module of
+// The module's functions. `table_bytes` is sizeof(jk_device) of who asks, so that a module of
 // another version is refused.
 typedef jk_status (*jk_cuda_module_open_fn)(size_t table_bytes, int index, jk_device **out,
                                             jk_cuda_reason *reason);
+
+#define JK_CUDA_MODULE_DESCRIBE "jk_cuda_module_describe"
+
+// As jk_cuda_describe() says.
+typedef jk_status (*jk_cuda_module_describe_fn)(size_t table_bytes, int index, jk_card *card,
+                                                jk_cuda_reason *reason);
 
 #endif

@@ -54,21 +54,38 @@ static void *find_module(char *reason, size_t n_reason) {
   return library;
 }
 
-// The module stays until the program ends: a driver does not like to be unloaded.
+// A function of the module, NULL with a reason where there is none. The module stays until the
+// program ends: a driver does not like to be unloaded.
+static void *find_function(const char *name, char *reason, size_t n_reason) {
+  void *library = find_module(reason, n_reason);
+  void *symbol = library ? dlsym(library, name) : NULL;
+  if (library && !symbol)
+    snprintf(reason, n_reason, "its CUDA module is none: it lacks %s", name);
+  return symbol;
+}
+
 jk_status jk_cuda_open(int index, jk_device **out, char *reason, size_t n_reason) {
   jk_cuda_reason why = {""};
   jk_cuda_module_open_fn open = NULL;
   *out = NULL;
-  void *library = find_module(reason, n_reason);
-  if (!library)
+  void *symbol = find_function(JK_CUDA_MODULE_OPEN, reason, n_reason);
+  if (!symbol)
     return JK_NO_DEVICE;
-  void *symbol = dlsym(library, JK_CUDA_MODULE_OPEN);
   memcpy(&open, &symbol, sizeof open);
-  if (!open) {
-    snprintf(reason, n_reason, "its CUDA module is none: it lacks %s", JK_CUDA_MODULE_OPEN);
-    return JK_NO_DEVICE;
-  }
   const jk_status status = open(sizeof(jk_device), index, out, &why);
+  snprintf(reason, n_reason, "%s", why.text);
+  return status;
+}
+
+jk_status jk_cuda_describe(int index, jk_card *card, char *reason, size_t n_reason) {
+  jk_cuda_reason why = {""};
+  jk_cuda_module_describe_fn describe = NULL;
+  *card = (jk_card){{0}};
+  void *symbol = find_function(JK_CUDA_MODULE_DESCRIBE, reason, n_reason);
+  if (!symbol)
+    return JK_NO_DEVICE;
+  memcpy(&describe, &symbol, sizeof describe);
+  const jk_status status = describe(sizeof(jk_device), index, card, &why);
   snprintf(reason, n_reason, "%s", why.text);
   return status;
 }

@@ -33,6 +33,7 @@ struct Card {
   char *shared;
   uint32_t words[MAX_THREADS / WARP][2][WARP][6];
   bool is_reversed; // the order of a block's threads, which must not matter
+  bool is_wrong;    // matrix instructions err
 };
 
 static Card card;
@@ -146,6 +147,10 @@ static bool has_trouble(const char *name) {
   return card_text && strcmp(card_text, name) == 0;
 }
 
+static int n_cards() {
+  return has_trouble("none") ? 0 : has_trouble("two") || has_trouble("first-old") ? 2 : 1;
+}
+
 static long long number_of(const char *variable) {
   const char *text = getenv(variable);
   return text ? atoll(text) : 0;
@@ -171,6 +176,7 @@ void launch(dim3 grid, dim3 block, size_t n_shared_bytes, void (*body)(void *), 
     return;
   const char *order = getenv("LIMNER_EMULATED_ORDER");
   card.is_reversed = order && strcmp(order, "reversed") == 0;
+  card.is_wrong = has_trouble("wrong");
   card.body = body;
   card.context = context;
   gridDim = grid;
@@ -238,7 +244,7 @@ void mma_bf16(float c[4], const uint32_t a[4], const uint32_t b[2]) {
     for (int quarter = 0; quarter < 8; quarter++) { // pairs of k
       const int t = quarter % 4, high = quarter / 4;
       const uint32_t x = words[row * 4 + t][upper + 2 * high], y = words[col * 4 + t][4 + high];
-      c[i] += half_of(x, 0) * half_of(y, 0);
+      c[i] += half_of(x, 0) * half_of(y, card.is_wrong);
       c[i] += half_of(x, 1) * half_of(y, 1);
     }
   }
@@ -287,8 +293,13 @@ static size_t n_bytes_of_card() {
   return n_bytes > 0 ? (size_t)n_bytes : (size_t)8 << 30;
 }
 
+static size_t n_bytes_of_card(int index) {
+  return n_bytes_of_card() / (emulated::n_cards() > 1 && index == 0 ? 2 : 1);
+}
+
+static int current; // card
 cudaError_t cudaMemGetInfo(size_t *n_free_bytes, size_t *n_bytes) {
-  *n_bytes = n_bytes_of_card();
+  *n_bytes = n_bytes_of_card(current);
   const size_t n_taken = *n_bytes / 16 + n_bytes_in_use();
   *n_free_bytes = n_taken < *n_bytes ? *n_bytes - n_taken : 0;
   return emulated::answer();
@@ -390,18 +401,36 @@ const char *cudaGetErrorString(cudaError_t error) {
   return error == cudaErrorLaunchFailure ? "the emulated card is lost" : "emulated";
 }
 
-// The module asks it when it opens a card: what goes wrong is counted from here.
-cudaError_t cudaGetDeviceCount(int *n) {
-  emulated::troubles = emulated::Troubles();
-  *n = emulated::has_trouble("none") ? 0 : emulated::has_trouble("two") ? 2 : 1;
-  return emulated::has_trouble("old-driver") ? cudaErrorInsufficientDriver : cudaSuccess;
+cudaError_t cudaSetDevice(int index) {
+  current = index;
+  return cudaSuccess;
 }
 
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
+// The module makes one when it opens a card: what goes wrong is counted from here.
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
+  emulated::troubles = emulated::Troubles();
+  *stream = NULL;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int *version) {
+  *version = emulated::has_trouble("no-driver") ? 0 : 12080;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int *n) {
+  const bool is_refused = emulated::has_trouble("old-driver") || emulated::has_trouble("no-driver");
+  *n = emulated::n_cards();
+  return is_refused ? cudaErrorInsufficientDriver : cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int index) {
+  const bool is_old =
+      emulated::has_trouble("old-card") || (emulated::has_trouble("first-old") && index == 0);
   memset(properties, 0, sizeof *properties);
-  snprintf(properties->name, sizeof properties->name, "emulated card");
-  properties->major = emulated::has_trouble("old-card") ? 6 : 9;
+  snprintf(properties->name, sizeof properties->name, "%semulated card", index ? "other " : "");
+  properties->major = is_old ? 6 : 9;
   properties->multiProcessorCount = 4;
-  properties->totalGlobalMem = n_bytes_of_card();
+  properties->totalGlobalMem = n_bytes_of_card(index);
   return cudaSuccess;
 }

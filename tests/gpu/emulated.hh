@@ -4,10 +4,11 @@
 // block's threads are fibers that take turns between barriers; blocks follow one another. C++.
 //
 // What can go wrong with a card goes wrong when the environment says so:
-//   LIMNER_EMULATED_CARD    none, old-driver, old-card, no-code, two
-//   LIMNER_EMULATED_BYTES   its memory; a sixteenth of it is taken by others
-//   LIMNER_EMULATED_REFUSE  the number of the allocation behind opening that fails (from 1 on)
-//   LIMNER_EMULATED_LOSE    the number of the launch behind opening at which the card is lost
+//   LIMNER_EMULATED_CARD    none, no-driver, old-driver, old-card, no-code, wrong (of matrix
+//                           instructions' results), two, first-old (of two)
+//   LIMNER_EMULATED_BYTES   its memory, of the first of two the half; a sixteenth is taken by
+//   others LIMNER_EMULATED_REFUSE  the number of the allocation behind opening that fails (from 1
+//   on) LIMNER_EMULATED_LOSE    the number of the launch behind opening at which the card is lost
 #ifndef JK_EMULATED_H
 #define JK_EMULATED_H
 
@@ -153,19 +154,15 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n_bytes, cudaMemc
                             cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void *p, int value, size_t n_bytes, cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
-static inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
-  *stream = NULL;
-  return cudaSuccess;
-}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned);
 static inline cudaError_t cudaStreamDestroy(cudaStream_t) {
   return cudaSuccess;
 }
 cudaError_t cudaGetLastError();
 const char *cudaGetErrorString(cudaError_t error);
 cudaError_t cudaGetDeviceCount(int *n);
-static inline cudaError_t cudaSetDevice(int) {
-  return cudaSuccess;
-}
+cudaError_t cudaDriverGetVersion(int *version);
+cudaError_t cudaSetDevice(int index);
 cudaError_t cudaMemGetInfo(size_t *n_free_bytes, size_t *n_bytes);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int index);
 // Events measure nothing here.

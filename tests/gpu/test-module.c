@@ -34,6 +34,10 @@ static void check_refused(const char *what, const char *module, const char *word
   const jk_status status = jk_cuda_open(0, &dev, reason, sizeof reason);
   check(status == JK_NO_DEVICE && !dev && strstr(reason, words) && !strchr(reason, '\n'), "%s: %s",
         what, reason);
+  jk_card card = {.n_bytes = 1};
+  check(jk_cuda_describe(0, &card, reason, sizeof reason) == JK_NO_DEVICE && card.n_bytes == 0 &&
+            *reason,
+        "%s: no card is described: %s", what, reason);
 }
 
 static void test_none(void) {
