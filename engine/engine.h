@@ -102,7 +102,8 @@ typedef struct JanusModelOptions {
   JanusWeights weights;        // AUTO picks and reports its choice in JanusModelInfo
   int n_threads;               // 0 = one per core
   int64_t picture_cache_bytes; // what may be kept of pictures to change between edits of them; 0 =
-                               // a sixth of the machine's memory, -1 = nothing
+                               // a sixth of the machine's memory, on a card half of what is free
+                               // there beside the weights and one edit; -1 = nothing
   // Where packed copies of the weights are kept for later starts, made when it is missing; NULL =
   // nowhere. Models whose copy would be smaller than packed_least_bytes have none.
   const char *packed_folder;

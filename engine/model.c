@@ -186,7 +186,7 @@ static bool fill_info(JanusModel *model, const char *folder, JanusError *error) 
 static void set_budget(JanusModel *model, int64_t n_bytes) {
   model->pictures_budget_bytes = n_bytes > 0 ? (size_t)n_bytes : 0;
   if (n_bytes == 0)
-    model->pictures_budget_bytes = picture_prefixes_default_budget();
+    model->pictures_budget_bytes = picture_prefixes_default_budget(model);
   model->info.picture_cache_bytes = model->pictures_budget_bytes;
 }
 
@@ -216,10 +216,10 @@ JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error
     return NULL;
   }
   pthread_mutex_init(&model->lock, NULL);
-  set_budget(model, options->picture_cache_bytes);
   if (open_files(model, options, folder, error) && open_device(model, options, error) &&
       build(model, folder, error) && choose_format(model, options, error) &&
       fill_info(model, folder, error) && janus_model_check_files(model, error)) {
+    set_budget(model, options->picture_cache_bytes);
     model_find_packed(model, options);
     return model;
   }

@@ -12,8 +12,9 @@
 // Instructions differ by some words: rounding up lets one cache serve most of them.
 enum { ROUND_WORDS = 64 };
 // The default budget is this part of the machine's memory: one picture of a model of 7 B parameters
-// with bf16 keys takes 0.9 GB, which a machine of 8 GB may keep.
-enum { MEMORY_PARTS = 6 };
+// with bf16 keys takes 0.9 GB, which a machine of 8 GB may keep. A card's is this part of what it
+// has free beside the weights and one edit, since others may want some as well.
+enum { MEMORY_PARTS = 6, CARD_PARTS = 2, USUAL_PROMPT_TOKENS = 64 };
 
 int picture_prefix_common(const JanusPrompt *prompt) {
   return prompt->codes_at;
@@ -60,8 +61,13 @@ size_t picture_prefixes_bytes(const JanusModel *model) {
   return n_bytes;
 }
 
-size_t picture_prefixes_default_budget(void) {
-  return (size_t)(janus_memory_room().total_bytes / MEMORY_PARTS);
+size_t picture_prefixes_default_budget(const JanusModel *model) {
+  const MemoryRoom room = model_memory_room(model);
+  if (!room.owner)
+    return (size_t)(room.total_bytes / MEMORY_PARTS);
+  const JanusMemory edit = janus_estimate_memory(model, 1, USUAL_PROMPT_TOKENS, true);
+  const uint64_t taken = edit.unmade_bytes + edit.kv_bytes + edit.activation_bytes;
+  return taken < room.free_bytes ? (size_t)((room.free_bytes - taken) / CARD_PARTS) : 0;
 }
 
 void picture_prefix_free(PicturePrefix *prefix, jk_device *device) {

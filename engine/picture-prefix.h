@@ -83,8 +83,8 @@ bool picture_prefix_reserve(PicturePrefix *prefix, const JanusModel *model, int 
 size_t picture_prefix_held_bytes(const PicturePrefix *prefix, const JanusModel *model);
 size_t picture_prefixes_bytes(const JanusModel *model);
 
-// The default budget: a share of what memory there is.
-size_t picture_prefixes_default_budget(void);
+// The default budget: a share of the machine's memory, or of what a card has free.
+size_t picture_prefixes_default_budget(const JanusModel *model);
 
 // Drops the oldest until those left take at most n_bytes.
 void picture_prefixes_trim(JanusModel *model, size_t n_bytes);

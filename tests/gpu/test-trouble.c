@@ -180,6 +180,18 @@ static void check_choice(double gb, const char *expected) {
   janus_model_free(model);
 }
 
+// What edits of pictures leave behind takes half of what is free there beside weights and an edit.
+static void check_budget(double gb, double least_gb, double most_gb) {
+  JanusError error = {0};
+  set_number("LIMNER_EMULATED_BYTES", (long long)(gb * 1e9));
+  JanusModel *model =
+      janus_model_open(&(JanusModelOptions){.synthetic = "janus-pro-7b", .device = "cuda"}, &error);
+  const double found = model ? (double)janus_model_get_info(model)->picture_cache_bytes / 1e9 : -1;
+  check(found >= least_gb && found <= most_gb, "a card of %.0f GB keeps %.2f GB of pictures%s", gb,
+        found, error.message);
+  janus_model_free(model);
+}
+
 static void check_too_large(double gb, JanusWeights weights, bool prepares) {
   JanusError error = {0};
   const JanusRequest request = {
@@ -201,6 +213,9 @@ static void test_memory(void) {
   check_choice(24, "bf16");
   check_choice(12, "q8");
   check_choice(8, "q4");
+  check_budget(24, 3.0, 3.8);
+  check_budget(80, 28, 31);
+  check_budget(8, 0, 0.01);
   check_too_large(12, JANUS_WEIGHTS_BF16, false);
   check_too_large(12, JANUS_WEIGHTS_BF16, true);
   check_too_large(7, JANUS_WEIGHTS_FP8, false);
