@@ -3,6 +3,7 @@
 #include "engine/device.h"
 
 #include "engine/error.h"
+#include "engine/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +11,12 @@
 
 enum { MAX_THREADS = 1024, MAX_CARDS = 64, NO_CARD = -1 };
 
-// "cuda" is 0, "cuda:N" N, "cpu" none; false for everything else. "auto" is none, too, until the
-// module for cards has been seen to work on one.
+bool device_is_auto(const JanusModelOptions *options) {
+  return !options->device || strcmp(options->device, "auto") == 0;
+}
+
+// "cuda" is 0, "cuda:N" N, "cpu" none, and so is "auto", behind which who opens a model tries cards
+// itself; false for everything else.
 static bool parse(const char *text, int *card) {
   char *end = NULL;
   *card = NO_CARD;
@@ -99,4 +104,38 @@ bool device_open(const JanusModelOptions *options, jk_device **out, char name[DE
   }
   snprintf(name, DEVICE_NAME_BYTES, "cuda:%d", card);
   return open_card(card, out, error);
+}
+
+// --- what there is ------------------------------------------------------------------------------
+
+bool device_has_card(int index, JanusError *why_not) {
+  jk_card card;
+  char reason[200] = "";
+  if (index >= MAX_CARDS)
+    return false;
+  const jk_status status = jk_cuda_describe(index, &card, reason, sizeof reason);
+  return status == JK_OK ||
+         janus_fail(why_not, status == JK_NO_DEVICE ? JANUS_ERROR_UNSUPPORTED : JANUS_ERROR_DEVICE,
+                    "device cuda:%d cannot be used: %s", index, reason);
+}
+
+static void describe_cpu(JanusDevice *device) {
+  *device = (JanusDevice){.name = "cpu", .total_bytes = janus_memory_room().total_bytes};
+  snprintf(device->label, sizeof device->label, "CPU (%s)", jk_isa_text(jk_cpu_best_isa()));
+}
+
+int janus_devices_list(JanusDevice *devices, int most, JanusError *why_no_card) {
+  int n = 0;
+  if (most > 0)
+    describe_cpu(&devices[n++]);
+  for (int i = 0; n < most && device_has_card(i, i == 0 ? why_no_card : NULL); i++) {
+    jk_card card;
+    char reason[200] = "";
+    jk_cuda_describe(i, &card, reason, sizeof reason);
+    JanusDevice *device = &devices[n++];
+    *device = (JanusDevice){.total_bytes = card.n_bytes};
+    snprintf(device->name, sizeof device->name, "cuda:%d", i);
+    snprintf(device->label, sizeof device->label, "%s", card.name);
+  }
+  return n;
 }

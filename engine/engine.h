@@ -23,11 +23,15 @@ typedef enum JanusErrorCode {
 } JanusErrorCode;
 
 // Filled by a function that fails; one line that names the file, tensor or value, what was expected
-// and what was found. Owned by the caller; NULL is allowed everywhere one is taken.
+// and what was found. Owned by the caller; NULL is allowed everywhere one is taken. What a person at
+// a command line could do about it ends the message, behind "; --".
 typedef struct JanusError {
   JanusErrorCode code;
   char message[1000];
 } JanusError;
+
+// Bytes of a message without that advice.
+size_t janus_error_sentence_bytes(const char *message);
 
 // --- tokenizer ----------------------------------------------------------------------------------
 
@@ -94,7 +98,20 @@ typedef struct JanusDefaults {
 // says why not. Any thread; a card takes some hundred milliseconds.
 bool janus_device_can_open(const char *name, JanusError *error);
 
-// "auto" is the CPU: the module for NVIDIA cards has run on none yet and has to be asked for.
+// A device that "auto" could take or a person choose.
+typedef struct JanusDevice {
+  char name[16];        // "cpu", "cuda:0"
+  char label[100];      // for people: "CPU (AVX-512)", or the card's name
+  uint64_t total_bytes; // of its memory; 0 = unknown
+} JanusDevice;
+
+// The CPU and then the cards, of which none is opened, so that one may turn out not to work. At most
+// `most` of them, into `devices`; how many. `why_no_card` (NULL is allowed) becomes an UNSUPPORTED
+// error where there is none. Any thread; a moment.
+int janus_devices_list(JanusDevice *devices, int most, JanusError *why_no_card);
+
+// "auto" is the first card that can be opened, computes what the CPU does and has room for the
+// model in one of the formats, else the CPU. JanusModelInfo says why a card was passed over.
 // The environment variable LIMNER_CPU_ISA (generic, avx2, avx512) caps the CPU's instruction set.
 typedef struct JanusModelOptions {
   const char *folder;          // borrowed for the call
@@ -124,6 +141,8 @@ typedef struct JanusModelInfo {
   const char *device_name; // "CPU (AVX-512), 2 threads"
   JanusWeights weights;    // never AUTO
   bool weights_chosen;     // AUTO chose them
+  const char *weights_why; // no larger ones, in a sentence; NULL = they are the largest, or asked for
+  const char *fallback;    // why "auto" passed over a card, in a sentence; NULL = it did not
   uint64_t total_bytes;    // of memory in this machine or control group, or on the card, which it
                            // looked at; 0 = unknown
   JanusDefaults defaults;
@@ -169,6 +188,11 @@ typedef struct JanusPackedCopy {
 } JanusPackedCopy;
 // False where there is to be none. Any thread that does not prepare or run the model meanwhile.
 bool janus_model_find_packed(const JanusModel *model, JanusPackedCopy *copy);
+
+// The same; but where "auto" took a card that fails at it, and only there, *model is freed, opened
+// anew on the CPU by the same options and prepared there. *model is NULL when that fails.
+bool janus_model_settle(JanusModel **model, const JanusModelOptions *options,
+                        JanusPrepareFunc progress, void *user_data, JanusError *error);
 
 const JanusModelInfo *janus_model_get_info(const JanusModel *model);
 const JanusTokenizer *janus_model_get_tokenizer(const JanusModel *model);
@@ -249,6 +273,11 @@ JanusMemory janus_estimate_memory_in(const JanusModel *model, JanusWeights weigh
 // The same for an answer of at most max_tokens tokens after a prompt of n_prompt_tokens beside the
 // picture's positions; lm_head, which nothing else reads, is among the weights.
 JanusMemory janus_estimate_describing(const JanusModel *model, int n_prompt_tokens, int max_tokens);
+
+// Memory of the device that a model runs on: all of it and what is free now; 0 = unknown. Any
+// thread that does not use the model meanwhile.
+void janus_model_measure_memory(const JanusModel *model, uint64_t *total_bytes,
+                                uint64_t *free_bytes);
 
 // Whether so many bytes more can be had: from this machine, its control groups and ulimit -v. False
 // with MEMORY and a sentence that names `purpose` when not. Any thread.

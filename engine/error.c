@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 bool janus_fail(JanusError *error, JanusErrorCode code, const char *format, ...) {
   if (!error || error->code != JANUS_ERROR_NONE)
@@ -18,6 +19,11 @@ bool janus_fail(JanusError *error, JanusErrorCode code, const char *format, ...)
       *c = '?';
   error->code = code;
   return false;
+}
+
+size_t janus_error_sentence_bytes(const char *message) {
+  const char *advice = strstr(message, "; --");
+  return advice ? (size_t)(advice - message) : strlen(message);
 }
 
 const char *janus_bytes_text(uint64_t n_bytes, char text[BYTES_TEXT]) {

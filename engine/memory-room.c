@@ -122,8 +122,8 @@ MemoryRoom janus_memory_room(void) {
 
 // What takes less of a card's memory.
 static const char *advice(const MemoryRoom *room) {
-  return room->owner ? "; smaller weights (--weights fp8, q8, q4) or fewer samples need less, "
-                       "--device cpu needs none of it"
+  return room->owner ? "; --weights fp8, q8 or q4 and fewer samples need less, --device cpu none "
+                       "of it"
                      : "";
 }
 

@@ -133,9 +133,13 @@ static bool build(JanusModel *model, const char *folder, JanusError *error) {
 static bool choose_format(JanusModel *model, const JanusModelOptions *options, JanusError *error) {
   JanusModelInfo *info = &model->info;
   const MemoryRoom room = model_memory_room(model);
+  char why[WEIGHTS_WHY] = "";
   info->total_bytes = room.total_bytes;
   info->weights_chosen = options->weights == JANUS_WEIGHTS_AUTO;
-  info->weights = info->weights_chosen ? weights_choose(model, room.total_bytes) : options->weights;
+  info->weights =
+      info->weights_chosen ? weights_choose(model, room.total_bytes, why) : options->weights;
+  if (*why && !(info->weights_why = model->owned_text[3] = strdup(why)))
+    return janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for a model");
   model->config.kv_dtype = info->weights == JANUS_WEIGHTS_F32 ? JK_F32 : JK_BF16;
   return model_check_copies(model, error);
 }
@@ -205,11 +209,9 @@ void janus_model_drop_kept(JanusModel *model) {
 
 // --- the model ----------------------------------------------------------------------------------
 
-JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error) {
+// On the device that the options name.
+static JanusModel *open_on(const JanusModelOptions *options, JanusError *error) {
   const char *folder = options->synthetic ? options->synthetic : options->folder;
-  if (!check_options(options, error) || (!options->synthetic && !check_folder(folder, error)))
-    return NULL;
-  file_guard_install();
   JanusModel *model = calloc(1, sizeof *model);
   if (!model) {
     janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for a model");
@@ -225,6 +227,90 @@ JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error
   }
   janus_model_free(model);
   return NULL;
+}
+
+// Whether a card has room to paint a picture, in what is free there now.
+static bool has_room(const JanusModel *model, JanusError *error) {
+  enum { USUAL_PROMPT_TOKENS = 64 };
+  const JanusMemory needed = janus_estimate_memory(model, 1, USUAL_PROMPT_TOKENS, false);
+  const MemoryRoom room = model_memory_room(model);
+  return janus_memory_check_room(&needed, &room, error);
+}
+
+// Whether it is for the device that something failed, and another would do.
+static bool is_of_device(const JanusError *error) {
+  return error->code == JANUS_ERROR_DEVICE || error->code == JANUS_ERROR_MEMORY ||
+         error->code == JANUS_ERROR_UNSUPPORTED;
+}
+
+// NULL with the first reason that a card has given; with none where there is no card, or something
+// is wrong that the CPU is to tell of.
+static JanusModel *open_on_card(JanusModelOptions options, JanusError *why) {
+  char name[DEVICE_NAME_BYTES];
+  JanusError none = {0};
+  options.device = name;
+  for (int card = 0; device_has_card(card, card == 0 ? &none : NULL); card++) {
+    JanusError error = {0};
+    snprintf(name, sizeof name, "cuda:%d", card);
+    JanusModel *model = open_on(&options, &error);
+    if (model && device_check_sums(model->device, &error) && has_room(model, &error))
+      return model;
+    janus_model_free(model);
+    if (is_of_device(&error))
+      janus_fail(why, error.code, "%s", error.message); // the first stays
+  }
+  if (none.code == JANUS_ERROR_DEVICE)
+    *why = none;
+  return NULL;
+}
+
+// The reason goes with the model, without what it advises: that is done.
+static bool keep_fallback(JanusModel *model, const JanusError *why, JanusError *error) {
+  if (why->code == JANUS_ERROR_NONE)
+    return true;
+  model->info.fallback = model->owned_text[4] =
+      strndup(why->message, janus_error_sentence_bytes(why->message));
+  return model->info.fallback ||
+         janus_fail(error, JANUS_ERROR_MEMORY, "not enough memory for a model");
+}
+
+static JanusModel *open_on_cpu(JanusModelOptions options, const JanusError *why,
+                               JanusError *error) {
+  options.device = "cpu";
+  JanusModel *model = open_on(&options, error);
+  if (!model || keep_fallback(model, why, error))
+    return model;
+  janus_model_free(model);
+  return NULL;
+}
+
+JanusModel *janus_model_open(const JanusModelOptions *options, JanusError *error) {
+  if (!check_options(options, error) ||
+      (!options->synthetic && !check_folder(options->folder, error)))
+    return NULL;
+  file_guard_install();
+  if (!device_is_auto(options))
+    return open_on(options, error);
+  JanusError why = {0};
+  JanusModel *model = open_on_card(*options, &why);
+  if (!model)
+    return open_on_cpu(*options, &why, error);
+  if (keep_fallback(model, &why, error))
+    return model;
+  janus_model_free(model);
+  return NULL;
+}
+
+bool janus_model_settle(JanusModel **model, const JanusModelOptions *options,
+                        JanusPrepareFunc progress, void *user_data, JanusError *error) {
+  JanusError why = {0};
+  if (janus_model_prepare(*model, progress, user_data, &why))
+    return true;
+  if (!device_is_auto(options) || !model_has_own_memory(*model) || !is_of_device(&why))
+    return janus_fail(error, why.code, "%s", why.message);
+  janus_model_free(*model);
+  *model = open_on_cpu(*options, &why, error);
+  return *model && janus_model_prepare(*model, progress, user_data, error);
 }
 
 void janus_model_free(JanusModel *model) {
@@ -252,6 +338,13 @@ void janus_model_free(JanusModel *model) {
 
 bool janus_model_check_files(const JanusModel *model, JanusError *error) {
   return tensors_check(model->files, error) && packed_cache_check(model->packed, error);
+}
+
+void janus_model_measure_memory(const JanusModel *model, uint64_t *total_bytes,
+                                uint64_t *free_bytes) {
+  const MemoryRoom room = model_memory_room(model);
+  *total_bytes = room.total_bytes;
+  *free_bytes = room.free_bytes == UINT64_MAX ? 0 : room.free_bytes;
 }
 
 const JanusModelInfo *janus_model_get_info(const JanusModel *model) {

@@ -203,7 +203,7 @@ struct JanusModel {
   size_t owned_bytes;         // of memory that opening took: norms, biases, copies of tables
   struct PackedCache *packed; // packed copies on disk; NULL = none is kept
 
-  char *owned_text[4];  // folder, name, device name: what info points at
+  char *owned_text[5];  // folder, name, device name, weights_why, fallback: what info points at
   char device_text[16]; // "cpu" or "cuda:N", likewise
   float **owned_floats; // norms and biases widened to f32, released with the model
   size_t n_owned_floats;

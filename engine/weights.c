@@ -2,8 +2,10 @@
 // Names of weight formats, and which one suits a machine.
 #include "engine/weights.h"
 
+#include "engine/error.h"
 #include "engine/model-make.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const texts[] = {
@@ -26,28 +28,42 @@ bool janus_weights_parse(const char *text, JanusWeights *weights) {
   return false;
 }
 
-enum { SMALL_MODEL_BYTES = 500000000, USUAL_PROMPT_TOKENS = 64, CARD_PARTS = 10 };
+enum { SMALL_MODEL_BYTES = 500000000, USUAL_PROMPT_TOKENS = 64 };
 
 static uint64_t bytes_of_edit(const JanusModel *model, JanusWeights weights) {
   return janus_estimate_memory_in(model, weights, 1, USUAL_PROMPT_TOKENS, true).total_bytes;
 }
 
-static JanusWeights choose_on_card(const JanusModel *model, uint64_t total_bytes) {
-  static const JanusWeights largest_first[] = {JANUS_WEIGHTS_BF16, JANUS_WEIGHTS_Q8};
-  for (size_t i = 0; i < sizeof largest_first / sizeof *largest_first; i++)
-    if (bytes_of_edit(model, largest_first[i]) <= total_bytes / CARD_PARTS * (CARD_PARTS - 1))
-      return largest_first[i];
-  return JANUS_WEIGHTS_Q4;
+// How much of the memory a format may take, and those words.
+typedef struct Share {
+  uint64_t parts, of;
+  const char *words;
+} Share;
+
+static bool fits(const JanusModel *model, JanusWeights weights, uint64_t total_bytes,
+                 const Share *share, char why[WEIGHTS_WHY]) {
+  char needed[BYTES_TEXT], found[BYTES_TEXT];
+  const uint64_t n_bytes = bytes_of_edit(model, weights);
+  if (n_bytes <= total_bytes / share->of * share->parts)
+    return true;
+  snprintf(why, WEIGHTS_WHY, "%s would take %s to change a picture, more than %s of %s's %s",
+           janus_weights_text(weights), janus_bytes_text(n_bytes, needed), share->words,
+           model_has_own_memory(model) ? "the card" : "this machine",
+           janus_bytes_text(total_bytes, found));
+  return false;
 }
 
-JanusWeights weights_choose(const JanusModel *model, uint64_t total_bytes) {
+JanusWeights weights_choose(const JanusModel *model, uint64_t total_bytes, char why[WEIGHTS_WHY]) {
+  static const Share shares[2][2] = {{{1, 2, "half"}, {2, 3, "two thirds"}},
+                                     {{9, 10, "nine tenths"}, {9, 10, "nine tenths"}}};
+  const Share *share = shares[model_has_own_memory(model)];
+  why[0] = '\0';
   if (model->info.weights_bytes < SMALL_MODEL_BYTES)
     return JANUS_WEIGHTS_F32;
-  if (model_has_own_memory(model))
-    return choose_on_card(model, total_bytes);
-  const uint64_t bf16 = bytes_of_edit(model, JANUS_WEIGHTS_BF16);
-  const uint64_t q8 = bytes_of_edit(model, JANUS_WEIGHTS_Q8);
-  if (bf16 <= total_bytes / 2)
+  if (total_bytes == 0)
+    return JANUS_WEIGHTS_Q8;
+  if (fits(model, JANUS_WEIGHTS_BF16, total_bytes, &share[0], why))
     return JANUS_WEIGHTS_BF16;
-  return total_bytes == 0 || q8 <= total_bytes / 3 * 2 ? JANUS_WEIGHTS_Q8 : JANUS_WEIGHTS_Q4;
+  return fits(model, JANUS_WEIGHTS_Q8, total_bytes, &share[1], why) ? JANUS_WEIGHTS_Q8
+                                                                    : JANUS_WEIGHTS_Q4;
 }

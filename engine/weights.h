@@ -12,6 +12,8 @@
 // theirs; q8, hardly less exact and twice as fast, where it needs no more than two thirds; else q4.
 // A card serves pictures alone: the largest of bf16, q8 and q4 in which the change of a picture
 // needs no more than nine tenths of its memory; the rest is the driver's and the screen's.
-JanusWeights weights_choose(const JanusModel *model, uint64_t total_bytes);
+// `why` becomes a sentence that says which larger format does not fit, or empty.
+enum { WEIGHTS_WHY = 160 };
+JanusWeights weights_choose(const JanusModel *model, uint64_t total_bytes, char why[WEIGHTS_WHY]);
 
 #endif

@@ -128,9 +128,15 @@ static void test_choice(void) {
   if (!check(model != NULL, "random weights of 7B open%s", error.message))
     return;
   for (size_t i = 0; i < sizeof machines / sizeof *machines; i++) {
-    const JanusWeights found = weights_choose(model, (uint64_t)(machines[i].total_gib * 0x1p30));
+    char why[WEIGHTS_WHY] = "";
+    const JanusWeights found =
+        weights_choose(model, (uint64_t)(machines[i].total_gib * 0x1p30), why);
     check(found == machines[i].expected, "7B takes %s on a machine of %.0f GiB",
           janus_weights_text(found), machines[i].total_gib);
+    const char *larger = found == JANUS_WEIGHTS_Q8 ? "bf16 would take" : "q8 would take";
+    check(machines[i].total_gib == 0 || found == JANUS_WEIGHTS_BF16 ? !*why
+                                                                    : strstr(why, larger) != NULL,
+          "because %s", *why ? why : "nothing speaks against it");
   }
   for (int i = 0; i < N_FORMATS; i++) {
     const JanusMemory text = janus_estimate_memory_in(model, formats[i], 1, 40, false);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What can go wrong with a card, on the emulated one: it is not there, too old, not in this build;
-// any allocation is refused; it is lost in the middle of a run; it has little memory. Each is a
-// sentence, leaves nothing behind and nothing broken. Argument: a small checkpoint.
+// any allocation is refused; it is lost in the middle of a run; it has little memory; it errs. Each
+// is a sentence, leaves nothing behind and nothing broken, and "auto" goes on with the CPU.
+// Argument: a small checkpoint.
 #include "engine/engine.h"
 #include "tests/kernels/check.h"
 
@@ -57,6 +58,63 @@ static void test_opening(void) {
   setenv("LIMNER_EMULATED_CARD", "two", 1);
   check(janus_device_can_open("cuda:1", NULL), "two: the second can be opened");
   unsetenv("LIMNER_EMULATED_CARD");
+}
+
+// --- what "auto" takes --------------------------------------------------------------------------
+
+// `expected` with a reason that holds `words`, or with none.
+static void check_auto(const char *trouble, const char *expected, const char *words) {
+  JanusError error = {0};
+  const JanusModelOptions options = {.folder = folder, .device = "auto", .n_threads = 1};
+  setenv("LIMNER_EMULATED_CARD", trouble, 1);
+  JanusModel *model = janus_model_open(&options, &error);
+  const JanusModelInfo *info = model ? janus_model_get_info(model) : NULL;
+  const char *why = info ? info->fallback : NULL;
+  check(info && strcmp(info->device, expected) == 0 &&
+            (words ? why && strstr(why, words) && !strstr(why, "--") : !why),
+        "auto, %s: %s %s%s", *trouble ? trouble : "a card", info ? info->device : "",
+        why ? why : "", error.message);
+  janus_model_free(model);
+  unsetenv("LIMNER_EMULATED_CARD");
+  check(bytes_in_use() == 0, "and what was tried leaves nothing allocated");
+}
+
+static void test_auto(void) {
+  check_auto("", "cuda:0", NULL);
+  check_auto("none", "cpu", NULL);
+  check_auto("no-driver", "cpu", NULL);
+  check_auto("old-driver", "cpu", "12.8, is too old for this build");
+  check_auto("old-card", "cpu", "7.5 or newer, found 6.0");
+  check_auto("no-code", "cpu", "no code for compute capability 9.0");
+  check_auto("wrong", "cpu", "computes other products of matrices than the CPU");
+  check_auto("two", "cuda:0", NULL);
+  check_auto("first-old", "cuda:1", "cuda:0 cannot be used");
+}
+
+static void check_devices(const char *trouble, int expected, uint64_t n_bytes) {
+  JanusDevice devices[8];
+  JanusError why = {0};
+  setenv("LIMNER_EMULATED_CARD", trouble, 1);
+  const int n = janus_devices_list(devices, 8, &why);
+  unsetenv("LIMNER_EMULATED_CARD");
+  const JanusDevice *last = &devices[n > 0 ? n - 1 : 0];
+  check(n == expected && strcmp(devices[0].name, "cpu") == 0 && devices[0].total_bytes > 0 &&
+            (expected == 1 || (strstr(last->label, "emulated card") &&
+                               last->name[5] == '0' + n - 2 && last->total_bytes == n_bytes)) &&
+            (expected == 1) == (why.code != JANUS_ERROR_NONE),
+        "%s: %d devices, %s %s of %.1f GB%s", trouble, n, last->name, last->label,
+        (double)last->total_bytes / 1e9, why.message);
+}
+
+static void test_devices(void) {
+  JanusDevice one;
+  check_devices("none", 1, 0);
+  check_devices("old-driver", 1, 0);
+  check_devices("", 2, (uint64_t)8 << 30);
+  check_devices("two", 3, (uint64_t)8 << 30);
+  check_devices("first-old", 3, (uint64_t)8 << 30);
+  check(janus_devices_list(&one, 1, NULL) == 1 && janus_devices_list(NULL, 0, NULL) == 0,
+        "no more than there is room for");
 }
 
 // --- runs ---------------------------------------------------------------------------------------
@@ -128,6 +186,57 @@ static void test_allocations(const int32_t expected[N_TOKENS]) {
         n_tried, n);
 }
 
+// --- what "auto" does when a card fails while the weights go there ------------------------------
+
+// False when nothing failed.
+static bool settle(const char *variable, long n, int *n_wrong) {
+  JanusError error = {0};
+  int32_t tokens[N_TOKENS];
+  const JanusModelOptions options = {
+      .folder = folder, .device = "auto", .n_threads = 1, .weights = JANUS_WEIGHTS_BF16};
+  set_number(variable, n);
+  JanusModel *model = janus_model_open(&options, &error);
+  const bool is_settled = model && janus_model_settle(&model, &options, NULL, NULL, &error);
+  const JanusModelInfo *info = is_settled ? janus_model_get_info(model) : NULL;
+  const bool is_on_card = info && strcmp(info->device, "cuda:0") == 0;
+  const bool is_right =
+      info && (is_on_card ? !info->fallback
+                          : info->fallback && strstr(info->fallback, "emulated card") &&
+                                !strstr(info->fallback, "--") && bytes_in_use() == 0 &&
+                                run(model, tokens, &error));
+  if (!is_right)
+    printf("# %s %ld: %s %s\n", variable, n, error.message,
+           info && info->fallback ? info->fallback : "");
+  *n_wrong += !is_right;
+  janus_model_free(model);
+  set_number(variable, 0);
+  return !is_on_card;
+}
+
+static void test_settling(void) {
+  int n_wrong = 0, n_refused = 0, n_lost = 0;
+  for (long n = 1; settle("LIMNER_EMULATED_REFUSE", n, &n_wrong); n += n < 12 ? 1 : 9)
+    n_refused++;
+  for (long n = 1; settle("LIMNER_EMULATED_LOSE", n, &n_wrong); n += 7)
+    n_lost++;
+  check(n_wrong == 0 && n_refused > 10 && n_lost > 1,
+        "auto paints on the CPU and says why: %d allocations refused, %d times lost", n_refused,
+        n_lost);
+  JanusError error = {0};
+  const JanusModelOptions options = {.folder = folder, .device = "cuda"};
+  JanusModel *model = NULL;
+  for (long n = 40; !model && n < 1000; n += 3) { // the first behind opening
+    error = (JanusError){0};
+    set_number("LIMNER_EMULATED_REFUSE", n);
+    model = janus_model_open(&options, &error);
+  }
+  check(model && !janus_model_settle(&model, &options, NULL, NULL, &error) && model &&
+            is_told(&error, JANUS_ERROR_MEMORY),
+        "a card that was asked for by name is kept to: %s", error.message);
+  janus_model_free(model);
+  set_number("LIMNER_EMULATED_REFUSE", 0);
+}
+
 // --- a card that is lost ------------------------------------------------------------------------
 
 static bool lose(long n, int *n_wrong, int *n_told) {
@@ -171,12 +280,15 @@ static JanusModel *open_7b(double gb, JanusWeights weights, JanusError *error) {
                           error);
 }
 
-static void check_choice(double gb, const char *expected) {
+static void check_choice(double gb, const char *expected, const char *larger) {
   JanusError error = {0};
   JanusModel *model = open_7b(gb, JANUS_WEIGHTS_AUTO, &error);
-  const char *found =
-      model ? janus_weights_text(janus_model_get_info(model)->weights) : error.message;
-  check(model && strcmp(found, expected) == 0, "7B on a card of %.0f GB: %s", gb, found);
+  const JanusModelInfo *info = model ? janus_model_get_info(model) : NULL;
+  const char *found = info ? janus_weights_text(info->weights) : error.message;
+  const char *why = info && info->weights_why ? info->weights_why : "";
+  check(model && strcmp(found, expected) == 0 && strncmp(why, larger, strlen(larger)) == 0 &&
+            (*larger != '\0') == (strstr(why, "of the card's") != NULL),
+        "7B on a card of %.0f GB: %s%s%s", gb, found, *why ? ", for " : "", why);
   janus_model_free(model);
 }
 
@@ -189,6 +301,19 @@ static void check_budget(double gb, double least_gb, double most_gb) {
   const double found = model ? (double)janus_model_get_info(model)->picture_cache_bytes / 1e9 : -1;
   check(found >= least_gb && found <= most_gb, "a card of %.0f GB keeps %.2f GB of pictures%s", gb,
         found, error.message);
+  janus_model_free(model);
+}
+
+// A card that is too small for any format is left alone.
+static void check_too_small(double gb) {
+  JanusError error = {0};
+  set_number("LIMNER_EMULATED_BYTES", (long long)(gb * 1e9));
+  JanusModel *model =
+      janus_model_open(&(JanusModelOptions){.synthetic = "janus-pro-7b", .n_threads = 1}, &error);
+  const JanusModelInfo *info = model ? janus_model_get_info(model) : NULL;
+  check(info && strcmp(info->device, "cpu") == 0 && info->fallback &&
+            strstr(info->fallback, "emulated card (cuda:0) has 3.0 GB"),
+        "7B, auto, a card of %.0f GB: %s", gb, info && info->fallback ? info->fallback : "");
   janus_model_free(model);
 }
 
@@ -209,13 +334,14 @@ static void check_too_large(double gb, JanusWeights weights, bool prepares) {
 }
 
 static void test_memory(void) {
-  check_choice(80, "bf16");
-  check_choice(24, "bf16");
-  check_choice(12, "q8");
-  check_choice(8, "q4");
+  check_choice(80, "bf16", "");
+  check_choice(24, "bf16", "");
+  check_choice(12, "q8", "bf16 would take 1");
+  check_choice(8, "q4", "q8 would take ");
   check_budget(24, 3.0, 3.8);
   check_budget(80, 28, 31);
   check_budget(8, 0, 0.01);
+  check_too_small(3);
   check_too_large(12, JANUS_WEIGHTS_BF16, false);
   check_too_large(12, JANUS_WEIGHTS_BF16, true);
   check_too_large(7, JANUS_WEIGHTS_FP8, false);
@@ -233,11 +359,14 @@ int main(int argc, char **argv) {
     return 77;
   }
   test_opening();
+  test_auto();
+  test_devices();
   JanusModel *model = open_model(JANUS_WEIGHTS_BF16, &error);
   check(model && run(model, expected, &error), "an undisturbed run%s", error.message);
   janus_model_free(model);
   check(bytes_in_use() == 0, "leaves nothing allocated");
   test_allocations(expected);
+  test_settling();
   test_loss(expected);
   test_memory();
   return check_done();
