@@ -14,3 +14,15 @@ void limner_propagate_engine_error(GError **error, const JanusError *engine_erro
   g_set_error_literal(error, LIMNER_ENGINE_ERROR, (int)engine_error->code,
                       *message ? message : "the engine failed without saying why");
 }
+
+gboolean limner_engine_error_is_of_device(const GError *error) {
+  return g_error_matches(error, LIMNER_ENGINE_ERROR, JANUS_ERROR_DEVICE) ||
+         g_error_matches(error, LIMNER_ENGINE_ERROR, JANUS_ERROR_MEMORY) ||
+         g_error_matches(error, LIMNER_ENGINE_ERROR, JANUS_ERROR_UNSUPPORTED);
+}
+
+char *limner_engine_error_dup_sentence(const GError *error) {
+  return error->domain == LIMNER_ENGINE_ERROR
+             ? g_strndup(error->message, janus_error_sentence_bytes(error->message))
+             : g_strdup(error->message);
+}

@@ -17,6 +17,10 @@
 GQuark limner_engine_error_quark(void);
 // The one place that turns a JanusError into a GError.
 void limner_propagate_engine_error(GError **error, const JanusError *engine_error);
+// Whether it is the device that failed or lacked memory, where another might do.
+gboolean limner_engine_error_is_of_device(const GError *error);
+// Its message without what it advises at the command line. Owned.
+char *limner_engine_error_dup_sentence(const GError *error);
 
 // What to paint. A plain value.
 typedef struct LimnerRequest {

@@ -27,26 +27,47 @@ static void say_model(const CliCommon *common, const JanusModelInfo *info) {
     fprintf(stderr, "model: %s (%s)\n", common->model, info->folder);
     fprintf(stderr, "device: %s: %s\n", info->device, info->device_name);
   }
-  if (info->weights_chosen && info->weights != JANUS_WEIGHTS_F32)
+  if (info->fallback)
+    fprintf(stderr, "device: %s, for %s\n", info->device, info->fallback);
+  if (info->weights_why)
+    fprintf(stderr, "weights: %s, for %s; %s on disk\n", weights, info->weights_why, bytes);
+  else if (info->weights_chosen && info->weights != JANUS_WEIGHTS_F32)
     fprintf(stderr, "weights: %s, chosen for %s of memory; %s on disk\n", weights, memory, bytes);
   else if (common->verbose)
     fprintf(stderr, "weights: %s, %s on disk\n", weights, bytes);
 }
 
+// What folders are called lives as long as this.
+typedef struct Folders {
+  char *model, *packed;
+} Folders;
+
+static void folders_clear(Folders *folders) {
+  g_free(folders->model);
+  g_free(folders->packed);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Folders, folders_clear)
+
+static JanusModelOptions model_options(const CliCommon *common, Folders *folders) {
+  folders->model = limner_model_folder_resolve(common->model);
+  folders->packed = common->no_packed_cache ? NULL : limner_packed_folder_dup();
+  return (JanusModelOptions){.folder = folders->model,
+                             .device = common->device,
+                             .weights = common->weights,
+                             .n_threads = (int)common->n_threads,
+                             .packed_folder = folders->packed,
+                             .packed_least_bytes = LIMNER_PACKED_LEAST_BYTES};
+}
+
 JanusModel *cli_open_model(const CliCommon *common, const JanusModelInfo **info) {
-  g_autofree char *folder = limner_model_folder_resolve(common->model);
-  g_autofree char *packed_folder = common->no_packed_cache ? NULL : limner_packed_folder_dup();
+  g_auto(Folders) folders = {NULL};
+  const JanusModelOptions options = model_options(common, &folders);
   g_autoptr(GError) error = NULL;
-  if (!limner_model_folder_check(folder, &error)) {
+  if (!limner_model_folder_check(folders.model, &error)) {
     cli_fail_error(error);
     return NULL;
   }
-  const JanusModelOptions options = {.folder = folder,
-                                     .device = common->device,
-                                     .weights = common->weights,
-                                     .n_threads = (int)common->n_threads,
-                                     .packed_folder = packed_folder,
-                                     .packed_least_bytes = LIMNER_PACKED_LEAST_BYTES};
   JanusError engine_error = {0};
   JanusModel *model = janus_model_open(&options, &engine_error);
   if (!model) {
@@ -75,13 +96,22 @@ static bool on_preparing(size_t n_done, size_t n_total, void *user_data) {
   return true;
 }
 
-gboolean cli_prepare_model(const CliCommon *common, JanusModel *model) {
+gboolean cli_is_on_card(const JanusModelInfo *info) {
+  return !g_str_equal(info->device, "cpu");
+}
+
+gboolean cli_prepare_model(const CliCommon *common, JanusModel **model) {
+  g_auto(Folders) folders = {NULL};
+  const JanusModelOptions options = model_options(common, &folders);
+  const gboolean was_on_card = cli_is_on_card(janus_model_get_info(*model));
   Preparing preparing = {.begin_us = g_get_monotonic_time()};
   JanusError error = {0};
-  const bool ok = janus_model_prepare(model, on_preparing, &preparing, &error);
+  const bool ok = janus_model_settle(model, &options, on_preparing, &preparing, &error);
   const double seconds = (double)(g_get_monotonic_time() - preparing.begin_us) / G_USEC_PER_SEC;
   if (preparing.is_shown)
     fprintf(stderr, "\r\033[K");
+  if (ok && was_on_card && !cli_is_on_card(janus_model_get_info(*model)))
+    say_model(common, janus_model_get_info(*model));
   if (!ok)
     cli_fail_engine(&error);
   else if (common->verbose)

@@ -27,9 +27,12 @@ int cli_info_picture(const CliCommon *common, const char *path);
 // one line on stderr. `info` receives borrowed facts and may be NULL.
 JanusModel *cli_open_model(const CliCommon *common, const JanusModelInfo **info);
 
+gboolean cli_is_on_card(const JanusModelInfo *info);
+
 // Makes what a run needs of its weights, saying how far it is on a terminal; FALSE after one line
-// on stderr.
-gboolean cli_prepare_model(const CliCommon *common, JanusModel *model);
+// on stderr. Where "auto" took a card that fails at it, *model becomes another, on the CPU; it may
+// be NULL when this fails.
+gboolean cli_prepare_model(const CliCommon *common, JanusModel **model);
 
 // One line on stderr for an engine error or a GError; returns CLI_FAILED.
 int cli_fail_engine(const JanusError *error);

@@ -168,7 +168,7 @@ static int answer(const Options *o, const JanusModelInfo *info, Watch *watch) {
   return CLI_DONE;
 }
 
-static int describe(const Options *o, JanusModel *model, LimnerInput *input) {
+static int describe(const Options *o, JanusModel **place, LimnerInput *input) {
   const JanusImage image = cli_edit_image(&o->edit, input);
   const JanusQuestion question = {.image = &image,
                                   .text = o->question,
@@ -180,9 +180,10 @@ static int describe(const Options *o, JanusModel *model, LimnerInput *input) {
   JanusError error = {0};
   Watch watch = {.options = o, .lap_us = g_get_monotonic_time()};
   if (o->common.verbose)
-    say_memory(o, model);
-  if (!cli_prepare_model(&o->common, model))
+    say_memory(o, *place);
+  if (!cli_prepare_model(&o->common, place))
     return CLI_FAILED;
+  JanusModel *model = *place;
   watch.answer = janus_answer_new(model, &question, &error);
   if (!watch.answer)
     return cli_fail_engine(&error);
@@ -211,7 +212,7 @@ int cli_describe(int argc, char **argv) {
   JanusModel *model = cli_open_model(&o.common, NULL);
   if (!model)
     return CLI_FAILED;
-  status = describe(&o, model, input);
+  status = describe(&o, &model, input);
   janus_model_free(model);
   return status;
 }

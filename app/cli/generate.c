@@ -184,27 +184,49 @@ static void say_memory(const Options *o, JanusModel *model) {
   fprintf(stderr, "seed: %" G_GUINT64_FORMAT "\n", o->seed);
 }
 
-static int generate(const Options *o, LimnerInput *input, const CliOutput *output) {
-  const JanusModelInfo *info = NULL;
-  JanusModel *model = cli_open_model(&o->common, &info);
-  if (!model)
-    return CLI_FAILED;
-  if (o->common.verbose)
-    say_memory(o, model);
-  if (!cli_prepare_model(&o->common, model)) {
-    janus_model_free(model);
-    return CLI_FAILED;
-  }
+// Whether "auto" took a card that failed in the middle of the job; then says so.
+static gboolean is_for_cpu(const Options *o, const JanusModelInfo *info, LimnerJob *job) {
+  const GError *error = limner_job_get_error(job);
+  if (!error || !cli_is_on_card(info) || !g_str_equal(o->common.device, "auto") ||
+      !limner_engine_error_is_of_device(error))
+    return FALSE;
+  g_autofree char *sentence = limner_engine_error_dup_sentence(error);
+  fprintf(stderr, "device: cpu, for %s\n", sentence);
+  return TRUE;
+}
+
+static int generate(const Options *o, LimnerInput *input, const CliOutput *output);
+
+// With the model, which it takes.
+static int paint(const Options *o, LimnerInput *input, const CliOutput *output, JanusModel *model) {
+  const JanusModelInfo *info = janus_model_get_info(model);
   const LimnerRequest request = request_from(o, input, &info->defaults);
   g_autoptr(LimnerJob) job = limner_job_new(&request);
   limner_job_set_shows_growth(job, FALSE); // nobody is looking
   CliInterrupt interrupt;
   cli_interrupt_begin(&interrupt, job);
   cli_watch_job(job, model, o->common.verbose);
-  const int status = conclude(o, output, info, &interrupt);
+  const gboolean goes_on = is_for_cpu(o, info, job);
+  const int status = goes_on ? CLI_GO_ON : conclude(o, output, info, &interrupt);
   cli_interrupt_end(&interrupt);
   janus_model_free(model);
-  return status;
+  if (!goes_on)
+    return status;
+  Options on_cpu = *o;
+  on_cpu.common.device = "cpu";
+  return generate(&on_cpu, input, output);
+}
+
+static int generate(const Options *o, LimnerInput *input, const CliOutput *output) {
+  JanusModel *model = cli_open_model(&o->common, NULL);
+  if (!model)
+    return CLI_FAILED;
+  if (o->common.verbose)
+    say_memory(o, model);
+  if (cli_prepare_model(&o->common, &model))
+    return paint(o, input, output, model);
+  janus_model_free(model);
+  return CLI_FAILED;
 }
 
 int cli_generate(int argc, char **argv) {

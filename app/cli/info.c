@@ -6,6 +6,7 @@
 
 // Lengths for the estimates.
 enum { TYPICAL_PROMPT_TOKENS = 64, LONGEST_ANSWER_TOKENS = 512 };
+enum { MOST_DEVICES = 16 };
 
 static const JanusWeights formats[] = {JANUS_WEIGHTS_F32, JANUS_WEIGHTS_BF16, JANUS_WEIGHTS_Q8,
                                        JANUS_WEIGHTS_Q4, JANUS_WEIGHTS_FP8};
@@ -16,9 +17,24 @@ static JanusMemory estimate(const JanusModel *model, JanusWeights weights, bool 
 
 // --- a model, for people -------------------------------------------------------------------------
 
+// What the device has free, or on a machine all there is, from which the system makes room.
+static guint64 find_room(const JanusModel *model) {
+  uint64_t total_bytes = 0, free_bytes = 0;
+  janus_model_measure_memory(model, &total_bytes, &free_bytes);
+  return cli_is_on_card(janus_model_get_info(model)) ? free_bytes : total_bytes;
+}
+
+// Said of what does not fit.
+static const char *fitting(guint64 room, const JanusMemory *memory, const JanusMemory *edit) {
+  if (room == 0 || edit->total_bytes <= room)
+    return "";
+  return memory->total_bytes <= room ? "; too much to change pictures" : "; too much";
+}
+
 // One line a format. What the device does not have needs nothing.
 static void print_memory(const JanusModel *model) {
   const JanusModelInfo *info = janus_model_get_info(model);
+  const guint64 room = find_room(model);
   for (gsize i = 0; i < G_N_ELEMENTS(formats); i++) {
     const char *name = janus_weights_text(formats[i]);
     if (!janus_model_has_format(model, formats[i])) {
@@ -33,8 +49,8 @@ static void print_memory(const JanusModel *model) {
     g_autofree char *work = cli_bytes_text(memory.activation_bytes);
     g_autofree char *edit_total = cli_bytes_text(edit.total_bytes);
     printf("memory %s: %s for one picture (weights %s, keys and values %s, activations %s), %s to "
-           "change one%s\n",
-           name, total, weights, kv, work, edit_total,
+           "change one%s%s\n",
+           name, total, weights, kv, work, edit_total, fitting(room, &memory, &edit),
            formats[i] != info->weights ? ""
            : info->weights_chosen      ? "; chosen by auto"
                                        : "; chosen");
@@ -63,6 +79,30 @@ static void print_picture_cache(const JanusModelInfo *info) {
   printf("between edits: what was computed of their pictures, up to %s\n", most);
 }
 
+// All there are; what paints is told in its own words. A card's trouble shows when it is opened.
+static void print_devices(const JanusModelInfo *info) {
+  JanusDevice devices[MOST_DEVICES];
+  JanusError error = {0};
+  const int n = janus_devices_list(devices, MOST_DEVICES, &error);
+  for (int i = 0; i < n; i++) {
+    const gboolean is_used = g_str_equal(devices[i].name, info->device);
+    g_autofree char *memory = cli_bytes_text(devices[i].total_bytes);
+    printf("device %s: %s, %s of memory%s\n", devices[i].name,
+           is_used ? info->device_name : devices[i].label, memory, is_used ? "; in use" : "");
+  }
+  if (error.code != JANUS_ERROR_NONE)
+    printf("cards: none, for %s\n", error.message);
+}
+
+// Why this device and these weights, where there was something to decide.
+static void print_choice(const JanusModel *model) {
+  const JanusModelInfo *info = janus_model_get_info(model);
+  if (info->fallback)
+    printf("device chosen: %s, for %s\n", info->device, info->fallback);
+  if (info->weights_why)
+    printf("weights chosen: %s, for %s\n", janus_weights_text(info->weights), info->weights_why);
+}
+
 static void print_model(const CliCommon *common, const JanusModel *model,
                         const JanusMemory *describing) {
   const JanusModelInfo *info = janus_model_get_info(model);
@@ -83,11 +123,8 @@ static void print_model(const CliCommon *common, const JanusModel *model,
          info->n_layers, info->dim, info->n_heads, info->n_kv_heads, info->head_dim,
          info->hidden_dim, info->vocab, info->max_positions);
   printf("defaults: cfg %s, image-cfg %s, temperature %s\n", cfg, image_cfg, temperature);
-  printf("device %s: %s\n", info->device, info->device_name);
-  JanusError error = {0};
-  printf("device cuda: %s\n", janus_device_can_open("cuda", &error)
-                                  ? "there is a card; what paints on it has run on none yet"
-                                  : error.message);
+  print_devices(info);
+  print_choice(model);
   print_memory(model);
   print_describing(info, describing);
   print_picture_cache(info);
@@ -108,6 +145,18 @@ static void print_memory_json(const JanusModel *model, JanusWeights weights) {
          estimate(model, weights, true).total_bytes);
 }
 
+static void print_devices_json(void) {
+  JanusDevice devices[MOST_DEVICES];
+  const int n = janus_devices_list(devices, MOST_DEVICES, NULL);
+  printf("\"devices\": [");
+  for (int i = 0; i < n; i++) {
+    g_autofree char *label = cli_json_text(devices[i].label);
+    printf("%s{\"device\": \"%s\", \"name\": %s, \"total_bytes\": %" G_GUINT64_FORMAT "}",
+           i ? ", " : "", devices[i].name, label, (guint64)devices[i].total_bytes);
+  }
+  printf("]");
+}
+
 static void print_packed_json(const JanusModel *model) {
   JanusPackedCopy copy;
   if (!janus_model_find_packed(model, &copy)) {
@@ -125,6 +174,8 @@ static void print_model_json(const CliCommon *common, const JanusModel *opened,
   g_autofree char *model = cli_json_text(common->model), *folder = cli_json_text(info->folder);
   g_autofree char *name = cli_json_text(info->name), *device = cli_json_text(info->device);
   g_autofree char *device_name = cli_json_text(info->device_name);
+  g_autofree char *device_why = cli_json_text(info->fallback);
+  g_autofree char *weights_why = cli_json_text(info->weights_why);
   g_autofree char *cfg = cli_json_number(info->defaults.cfg);
   g_autofree char *image_cfg = cli_json_number(info->defaults.image_cfg);
   g_autofree char *temperature = cli_json_number(info->defaults.temperature);
@@ -141,7 +192,10 @@ static void print_model_json(const CliCommon *common, const JanusModel *opened,
          info->hidden_dim, info->vocab, info->max_positions);
   printf("\"defaults\": {\"cfg\": %s, \"image_cfg\": %s, \"temperature\": %s}, ", cfg, image_cfg,
          temperature);
-  printf("\"devices\": [{\"device\": %s, \"name\": %s}], \"memory\": {", device, device_name);
+  printf("\"device\": %s, \"device_name\": %s, \"device_why\": %s, \"weights_why\": %s, ", device,
+         device_name, device_why, weights_why);
+  print_devices_json();
+  printf(", \"memory\": {");
   for (gsize i = 0; i < G_N_ELEMENTS(formats); i++) {
     printf("%s\"%s\": ", i ? ", " : "", janus_weights_text(formats[i]));
     print_memory_json(opened, formats[i]);

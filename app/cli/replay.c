@@ -248,14 +248,15 @@ static int compare_job(const Options *o, const Saved *saved, LimnerJob *job,
   return conclude(o, &verdict, made);
 }
 
-static int replay_seed(const Options *o, const Saved *saved, JanusModel *model) {
+static int replay_seed(const Options *o, const Saved *saved, JanusModel **place) {
   const LimnerRecipe *recipe = saved->recipe;
-  const JanusModelInfo *info = janus_model_get_info(model);
-  const int status = check_model(o, recipe, info);
+  const int status = check_model(o, recipe, janus_model_get_info(*place));
   if (status != CLI_GO_ON)
     return status;
-  if (!cli_prepare_model(&o->common, model))
+  if (!cli_prepare_model(&o->common, place))
     return CLI_FAILED;
+  JanusModel *model = *place;
+  const JanusModelInfo *info = janus_model_get_info(model);
   g_autoptr(GError) error = NULL;
   g_autoptr(LimnerInput) input =
       recipe->input_sha256 ? load_input(o, recipe->input_sha256, &error) : NULL;
@@ -285,7 +286,7 @@ static int replay(Options *o, const Saved *saved) {
   JanusModel *model = cli_open_model(&o->common, NULL);
   if (!model)
     return CLI_FAILED;
-  const int status = o->from_seed ? replay_seed(o, saved, model) : replay_tokens(o, saved, model);
+  const int status = o->from_seed ? replay_seed(o, saved, &model) : replay_tokens(o, saved, model);
   janus_model_free(model);
   return status;
 }
