@@ -5,6 +5,12 @@
 
 #include "app/job-private.h"
 #include "app/model-folder.h"
+#include "app/model-open.h"
+
+#include <math.h>
+
+// What is told of a loading model.
+#define LOADED_STEP 0.01
 
 typedef enum { COMMAND_OPEN, COMMAND_RUN, COMMAND_CALL, COMMAND_QUIT } CommandKind;
 
@@ -31,10 +37,22 @@ typedef struct News {
   guint opening;
 } News;
 
+// How far it is meanwhile, likewise.
+typedef struct Loading {
+  LimnerModelSummary *plan; // NULL = as told before
+  double fraction;
+  guint opening; // 0 = nothing to say
+} Loading;
+
 // What the worker thread alone touches.
 typedef struct Worker {
   JanusModel *model;
-  GError *error; // of the last opening that failed
+  guint opening;      // the last one that was tried
+  const char *folder; // of it while it is tried; borrowed
+  double loaded;      // as told last
+  gboolean is_lost;   // the card under it; jobs wait for the next opening
+  GQueue aside;       // of Command: those
+  GError *error;      // of the last opening that failed
   guint failed_opening;
   double decode_seconds; // measured with `model`; 0 = not yet
 } Worker;
@@ -49,11 +67,14 @@ struct _LimnerJobQueue {
   LimnerModelSummary *model;
   GError *model_error;
   LimnerModelState model_state;
+  LimnerModelSummary *plan; // of the model being opened
+  double loaded;            // of it
   guint opening;            // number of the last one asked for
   double sample_seconds[2]; // what a sample painted and one edited took last; 0 = not known
   // Owned, under the lock
   GMutex lock;
   News news;
+  Loading loading;
   GPtrArray
       *spent; // jobs and tasks the worker is done with, whose last reference the main thread drops
   GSource *source;
@@ -74,7 +95,7 @@ G_DEFINE_ENUM_TYPE(LimnerModelState, limner_model_state,
                    G_DEFINE_ENUM_VALUE(LIMNER_MODEL_READY, "ready"),
                    G_DEFINE_ENUM_VALUE(LIMNER_MODEL_FAILED, "failed"))
 
-enum { PROP_0, PROP_MODEL_STATE, PROP_N_ACTIVE, N_PROPS };
+enum { PROP_0, PROP_MODEL_STATE, PROP_LOADED, PROP_N_ACTIVE, N_PROPS };
 static GParamSpec *properties[N_PROPS];
 
 // --- plain values --------------------------------------------------------------------------------
@@ -94,35 +115,9 @@ static void call_free(gpointer data) {
   g_free(call);
 }
 
-static void summary_free(LimnerModelSummary *summary) {
-  if (!summary)
-    return;
-  g_free(summary->folder);
-  g_free(summary->name);
-  g_free(summary->device_name);
-  g_free(summary->weights);
-  limner_prompts_unref(summary->prompts);
-  g_free(summary);
-}
-
 static void news_clear(News *news) {
-  g_clear_pointer(&news->summary, summary_free);
+  g_clear_pointer(&news->summary, limner_model_summary_free);
   g_clear_error(&news->error);
-}
-
-static LimnerModelSummary *summary_new(const char *folder, const JanusModelInfo *info) {
-  LimnerModelSummary *summary = g_new0(LimnerModelSummary, 1);
-  summary->folder = g_strdup(folder);
-  summary->is_demo = limner_model_folder_is_demo(folder);
-  summary->name = g_strdup(summary->is_demo ? "Demo model" : info->name);
-  summary->device_name = g_strdup(info->device_name);
-  summary->weights = g_strdup(janus_weights_text(info->weights));
-  summary->defaults = info->defaults;
-  summary->prompts = limner_prompts_load(info->folder);
-  summary->image_size_px = info->image_size_px;
-  summary->grid = info->grid;
-  summary->n_image_tokens = info->n_image_tokens;
-  return summary;
 }
 
 // --- the worker ----------------------------------------------------------------------------------
@@ -159,22 +154,33 @@ static void give_back(LimnerJobQueue *self, gpointer object) {
   g_mutex_unlock(&self->lock);
 }
 
-// Packing a large model's weights ends when the program does.
+// How far loading is; takes the plan, NULL = still the same.
+static void tell_loading(LimnerJobQueue *self, double fraction, LimnerModelSummary *plan) {
+  self->worker.loaded = fraction;
+  g_mutex_lock(&self->lock);
+  self->loading.fraction = fraction;
+  self->loading.opening = self->worker.opening;
+  if (plan) {
+    limner_model_summary_free(self->loading.plan);
+    self->loading.plan = plan;
+  }
+  schedule(self);
+  g_mutex_unlock(&self->lock);
+}
+
+// Loading a large model's weights ends when the program does.
 static bool on_preparing(size_t n_done, size_t n_total, void *user_data) {
   LimnerJobQueue *self = user_data;
+  const double fraction = n_total > 0 ? (double)n_done / (double)n_total : 1;
+  if (fabs(fraction - self->worker.loaded) >= LOADED_STEP)
+    tell_loading(self, fraction, NULL);
   return !g_cancellable_is_cancelled(self->ending);
 }
 
-// Where two models do not fit into memory, the one in use goes first.
-static bool prepare(LimnerJobQueue *self, JanusModel *model, JanusError *error) {
-  Worker *worker = &self->worker;
-  if (janus_model_prepare(model, on_preparing, self, error))
-    return true;
-  if (error->code != JANUS_ERROR_MEMORY || !worker->model)
-    return false;
-  g_clear_pointer(&worker->model, janus_model_free);
-  *error = (JanusError){0};
-  return janus_model_prepare(model, on_preparing, self, error);
+// What is found before the weights are loaded is told at once.
+static void on_opened(const JanusModel *model, void *user_data) {
+  LimnerJobQueue *self = user_data;
+  tell_loading(self, 0, limner_model_summary_new(self->worker.folder, model));
 }
 
 static JanusModel *open_model(LimnerJobQueue *self, const Command *command, GError **error) {
@@ -182,35 +188,49 @@ static JanusModel *open_model(LimnerJobQueue *self, const Command *command, GErr
   g_autofree char *packed_folder = limner_packed_folder_dup();
   if (!limner_model_folder_check(path, error))
     return NULL;
-  const JanusModelOptions options = {.folder = path,
-                                     .device = command->device,
-                                     .weights = JANUS_WEIGHTS_AUTO,
-                                     .packed_folder = packed_folder,
-                                     .packed_least_bytes = LIMNER_PACKED_LEAST_BYTES};
+  const LimnerModelOpening opening = {.options = {.folder = path,
+                                                  .device = command->device,
+                                                  .weights = JANUS_WEIGHTS_AUTO,
+                                                  .packed_folder = packed_folder,
+                                                  .packed_least_bytes = LIMNER_PACKED_LEAST_BYTES},
+                                      .opened = on_opened,
+                                      .progress = on_preparing,
+                                      .user_data = self};
   JanusError engine_error = {0};
-  JanusModel *model = janus_model_open(&options, &engine_error);
-  if (model && prepare(self, model, &engine_error))
-    return model;
-  janus_model_free(model);
-  limner_propagate_engine_error(error, &engine_error);
-  return NULL;
+  JanusModel *model = limner_model_open(&opening, &self->worker.model, &engine_error);
+  if (!model)
+    limner_propagate_engine_error(error, &engine_error);
+  return model;
 }
 
 static void work_open(LimnerJobQueue *self, const Command *command) {
   Worker *worker = &self->worker;
   News news = {.opening = command->opening};
+  worker->opening = command->opening;
+  worker->folder = command->folder;
   JanusModel *model = open_model(self, command, &news.error);
+  worker->folder = NULL;
   if (model) {
     janus_model_free(worker->model);
     worker->model = model;
     worker->decode_seconds = 0;
-    news.summary = summary_new(command->folder, janus_model_get_info(model));
+    news.summary = limner_model_summary_new(command->folder, model);
   } else {
     worker->failed_opening = command->opening;
     g_clear_error(&worker->error);
     worker->error = g_error_copy(news.error);
   }
   tell(self, news);
+}
+
+// A card that failed does nothing more in this process.
+static void lose_card(LimnerJobQueue *self, const GError *error) {
+  Worker *worker = &self->worker;
+  g_clear_pointer(&worker->model, janus_model_free);
+  g_clear_error(&worker->error);
+  worker->error = g_error_copy(error);
+  worker->is_lost = TRUE;
+  tell(self, (News){.error = g_error_copy(error), .opening = worker->opening});
 }
 
 static void work_run(LimnerJobQueue *self, Command *command) {
@@ -220,8 +240,12 @@ static void work_run(LimnerJobQueue *self, Command *command) {
       command->opening != 0 && command->opening == worker->failed_opening;
   if (worker->model && !waited_in_vain) {
     limner_job_set_decode_seconds(job, worker->decode_seconds);
-    limner_job_run(job, worker->model, NULL);
+    g_autoptr(GError) error = NULL;
+    limner_job_run(job, worker->model, &error);
     worker->decode_seconds = limner_job_get_decode_seconds(job);
+    if (limner_model_is_on_card(worker->model) &&
+        g_error_matches(error, LIMNER_ENGINE_ERROR, JANUS_ERROR_DEVICE))
+      lose_card(self, error);
   } else if (limner_job_claim(job)) {
     g_autoptr(GError) none =
         g_error_new_literal(G_IO_ERROR, G_IO_ERROR_NOT_INITIALIZED, "no model is open");
@@ -250,11 +274,27 @@ static void work_call(LimnerJobQueue *self, Command *command) {
   give_back(self, g_steal_pointer(&command->task));
 }
 
+// The next one, but for jobs that wait for another model because the card was lost.
+static Command *next_command(LimnerJobQueue *self) {
+  Worker *worker = &self->worker;
+  Command *command = g_async_queue_pop(self->commands);
+  while (worker->is_lost && command->kind == COMMAND_RUN) {
+    g_queue_push_tail(&worker->aside, command);
+    command = g_async_queue_pop(self->commands);
+  }
+  if (command->kind == COMMAND_CALL)
+    return command;
+  worker->is_lost = FALSE;
+  while (worker->aside.length > 0)
+    g_async_queue_push_front(self->commands, g_queue_pop_tail(&worker->aside));
+  return command;
+}
+
 static gpointer work(gpointer data) {
   LimnerJobQueue *self = data;
   gboolean is_open = TRUE;
   while (is_open) {
-    Command *command = g_async_queue_pop(self->commands);
+    Command *command = next_command(self);
     if (command->kind == COMMAND_OPEN)
       work_open(self, command);
     else if (command->kind == COMMAND_RUN)
@@ -286,9 +326,20 @@ static void end_loading(LimnerJobQueue *self) {
   }
 }
 
+static void apply_loading(LimnerJobQueue *self, Loading *loading) {
+  if (loading->opening != self->opening || self->model_state != LIMNER_MODEL_LOADING)
+    return;
+  if (loading->plan) {
+    limner_model_summary_free(self->plan);
+    self->plan = g_steal_pointer(&loading->plan);
+  }
+  self->loaded = loading->fraction;
+  g_object_notify_by_pspec(G_OBJECT(self), properties[PROP_LOADED]);
+}
+
 static void apply_news(LimnerJobQueue *self, News *news) {
   if (news->summary) {
-    g_clear_pointer(&self->model, summary_free);
+    g_clear_pointer(&self->model, limner_model_summary_free);
     self->model = g_steal_pointer(&news->summary);
     self->sample_seconds[0] = self->sample_seconds[1] = 0;
   }
@@ -297,6 +348,7 @@ static void apply_news(LimnerJobQueue *self, News *news) {
   const LimnerModelState state = news->error ? LIMNER_MODEL_FAILED : LIMNER_MODEL_READY;
   g_clear_error(&self->model_error);
   self->model_error = g_steal_pointer(&news->error);
+  g_clear_pointer(&self->plan, limner_model_summary_free);
   end_loading(self);
   set_model_state(self, state);
 }
@@ -306,13 +358,18 @@ static gboolean on_news(gpointer data) {
   g_mutex_lock(&self->lock);
   News news = self->news;
   self->news = (News){0};
+  Loading loading = self->loading;
+  self->loading = (Loading){0};
   g_autoptr(GPtrArray) spent = self->spent;
   self->spent = g_ptr_array_new_with_free_func(g_object_unref);
   g_clear_pointer(&self->source, g_source_unref);
   g_mutex_unlock(&self->lock);
   g_object_ref(self);
+  if (loading.opening != 0)
+    apply_loading(self, &loading);
   if (news.opening != 0)
     apply_news(self, &news);
+  limner_model_summary_free(loading.plan);
   news_clear(&news);
   g_object_unref(self);
   return G_SOURCE_REMOVE;
@@ -355,6 +412,8 @@ void limner_job_queue_set_model(LimnerJobQueue *self, const char *folder, const 
   if (!self->thread)
     return;
   self->opening++;
+  self->loaded = 0;
+  g_clear_pointer(&self->plan, limner_model_summary_free);
   push(self, (Command){.kind = COMMAND_OPEN,
                        .opening = self->opening,
                        .folder = g_strdup(folder),
@@ -459,6 +518,7 @@ void limner_job_queue_shutdown(LimnerJobQueue *self) {
     g_clear_pointer(&self->source, g_source_unref);
   }
   news_clear(&self->news);
+  g_clear_pointer(&self->loading.plan, limner_model_summary_free);
   g_ptr_array_set_size(self->spent, 0);
   flush_jobs(self);
 }
@@ -471,6 +531,14 @@ LimnerModelState limner_job_queue_get_model_state(LimnerJobQueue *self) {
 
 const LimnerModelSummary *limner_job_queue_get_model(LimnerJobQueue *self) {
   return self->model;
+}
+
+const LimnerModelSummary *limner_job_queue_get_plan(LimnerJobQueue *self) {
+  return self->plan;
+}
+
+double limner_job_queue_get_loaded(LimnerJobQueue *self) {
+  return self->loaded;
 }
 
 const GError *limner_job_queue_get_model_error(LimnerJobQueue *self) {
@@ -538,6 +606,9 @@ static void limner_job_queue_get_property(GObject *object, guint id, GValue *val
   case PROP_MODEL_STATE:
     g_value_set_enum(value, self->model_state);
     break;
+  case PROP_LOADED:
+    g_value_set_double(value, self->loaded);
+    break;
   case PROP_N_ACTIVE:
     g_value_set_uint(value, limner_job_queue_get_n_active(self));
     break;
@@ -561,7 +632,8 @@ static void limner_job_queue_finalize(GObject *object) {
   g_clear_object(&self->jobs);
   g_clear_pointer(&self->commands, g_async_queue_unref);
   g_clear_pointer(&self->context, g_main_context_unref);
-  g_clear_pointer(&self->model, summary_free);
+  g_clear_pointer(&self->model, limner_model_summary_free);
+  g_clear_pointer(&self->plan, limner_model_summary_free);
   g_clear_error(&self->model_error);
   g_ptr_array_unref(self->spent);
   g_clear_object(&self->ending);
@@ -577,6 +649,7 @@ static void limner_job_queue_class_init(LimnerJobQueueClass *klass) {
   object_class->finalize = limner_job_queue_finalize;
   properties[PROP_MODEL_STATE] = g_param_spec_enum(
       "model-state", NULL, NULL, LIMNER_TYPE_MODEL_STATE, LIMNER_MODEL_NONE, flags);
+  properties[PROP_LOADED] = g_param_spec_double("loaded", NULL, NULL, 0, 1, 0, flags);
   properties[PROP_N_ACTIVE] = g_param_spec_uint("n-active", NULL, NULL, 0, G_MAXUINT, 0, flags);
   g_object_class_install_properties(object_class, N_PROPS, properties);
 }

@@ -6,7 +6,7 @@
 #define LIMNER_JOB_QUEUE_H
 
 #include "app/job.h"
-#include "app/prompts.h"
+#include "app/model-summary.h"
 
 typedef enum {
   LIMNER_MODEL_NONE,
@@ -18,20 +18,10 @@ typedef enum {
 #define LIMNER_TYPE_MODEL_STATE (limner_model_state_get_type())
 GType limner_model_state_get_type(void);
 
-// A copy of what the window says about the opened model; owned strings and prompts.
-typedef struct LimnerModelSummary {
-  char *folder;      // as asked for ("demo" stays "demo")
-  char *name;        // "Demo model", or the folder's name
-  char *device_name; // "CPU (AVX-512), 2 threads"
-  char *weights;     // "f32"
-  JanusDefaults defaults;
-  LimnerPrompts *prompts; // what can be said to it
-  int image_size_px, grid, n_image_tokens;
-  gboolean is_demo;
-} LimnerModelSummary;
-
 // Properties (notify on the main thread):
 //   "model-state"  LimnerModelState
+//   "loaded"       double: how much of the model being opened is loaded, 0..1; notified also when
+//                  there is a plan
 //   "n-active"     guint: jobs queued or running
 #define LIMNER_TYPE_JOB_QUEUE (limner_job_queue_get_type())
 G_DECLARE_FINAL_TYPE(LimnerJobQueue, limner_job_queue, LIMNER, JOB_QUEUE, GObject)
@@ -39,11 +29,18 @@ G_DECLARE_FINAL_TYPE(LimnerJobQueue, limner_job_queue, LIMNER, JOB_QUEUE, GObjec
 LimnerJobQueue *limner_job_queue_new(void);
 // Opens `folder` ("demo" or a path) on `device` ("auto", "cpu", ...) on the worker thread, after
 // the jobs queued before it; jobs added later wait for it and fail with its error when it cannot be
-// opened. The model opened before stays in use when the new one fails.
+// opened. The model opened before stays in use when the new one fails, but where memory has no room
+// for both.
+// When a card is lost, the job that runs fails, the model is FAILED with the same error, and the
+// jobs behind it wait for the next opening.
 void limner_job_queue_set_model(LimnerJobQueue *self, const char *folder, const char *device);
 LimnerModelState limner_job_queue_get_model_state(LimnerJobQueue *self);
 const LimnerModelSummary *limner_job_queue_get_model(LimnerJobQueue *self); // NULL until READY once
 const GError *limner_job_queue_get_model_error(LimnerJobQueue *self);       // set when FAILED
+// What is being opened, on which device and what it needs: known before its weights are loaded.
+// NULL = not known yet, or nothing is being opened.
+const LimnerModelSummary *limner_job_queue_get_plan(LimnerJobQueue *self);
+double limner_job_queue_get_loaded(LimnerJobQueue *self);
 // Takes a reference. The job must be new.
 void limner_job_queue_add(LimnerJobQueue *self, LimnerJob *job);
 // Moves a job that waits to before (-1) or behind (1) the one beside it. FALSE = one of the two
