@@ -51,24 +51,32 @@ static void quit(GSimpleAction *action, GVariant *parameter, gpointer data) {
     gtk_window_close(item->data);
 }
 
-static void open_wanted_model(LimnerApplication *self) {
+// The one main window, whichever is the active one; NULL = there is none yet.
+static LimnerWindow *find_window(LimnerApplication *self) {
+  for (GList *item = gtk_application_get_windows(GTK_APPLICATION(self)); item; item = item->next)
+    if (LIMNER_IS_WINDOW(item->data))
+      return item->data;
+  return NULL;
+}
+
+static void open_wanted_model(LimnerApplication *self, LimnerWindow *window) {
   g_autofree char *wanted = g_steal_pointer(&self->model);
   const gboolean is_first = limner_job_queue_get_model_state(self->queue) == LIMNER_MODEL_NONE;
   if (!wanted && is_first)
     wanted = limner_settings_dup_string(self->settings, "model-folder", "demo");
   if (wanted)
-    limner_job_queue_set_model(self->queue, wanted, "auto");
+    limner_window_set_model(window, wanted);
 }
 
 static void limner_application_activate(GApplication *application) {
   LimnerApplication *self = LIMNER_APPLICATION(application);
-  GtkWindow *window = gtk_application_get_active_window(GTK_APPLICATION(self));
+  LimnerWindow *window = find_window(self);
   if (!window) {
-    window = GTK_WINDOW(limner_window_new(GTK_APPLICATION(self), self->queue, self->settings));
-    limner_window_set_library(LIMNER_WINDOW(window), self->library);
+    window = limner_window_new(GTK_APPLICATION(self), self->queue, self->settings);
+    limner_window_set_library(window, self->library);
   }
-  gtk_window_present(window);
-  open_wanted_model(self);
+  gtk_window_present(GTK_WINDOW(window));
+  open_wanted_model(self, window);
 }
 
 static int limner_application_command_line(GApplication *application,

@@ -67,8 +67,9 @@ static gboolean has_card(LimnerGallery *self) {
 // Without a card the box would be less than nothing: its margins are negative.
 static void update_failure(LimnerGallery *self) {
   const GError *error = self->job ? limner_job_get_error(self->job) : NULL;
+  g_autofree char *sentence = error ? limner_engine_error_dup_sentence(error) : NULL;
   if (error)
-    gtk_label_set_label(self->failure_label, error->message);
+    gtk_label_set_label(self->failure_label, sentence);
   gtk_widget_set_visible(self->failure, error != NULL);
   gtk_widget_set_visible(GTK_WIDGET(self->set_clamp), self->job && !error && has_card(self));
 }

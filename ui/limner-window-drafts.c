@@ -108,7 +108,7 @@ static void ensure_model(LimnerWindow *self, const char *folder) {
   const LimnerModelSummary *model = limner_job_queue_get_model(self->queue);
   const gboolean is_loading = limner_job_queue_get_model_state(self->queue) == LIMNER_MODEL_LOADING;
   if (folder && *folder && !is_loading && (!model || strcmp(model->folder, folder) != 0))
-    limner_job_queue_set_model(self->queue, folder, "auto");
+    limner_window_set_model(self, folder);
 }
 
 static void on_draft_loaded(GObject *source, GAsyncResult *result, gpointer data) {

@@ -27,6 +27,7 @@ struct _LimnerWindow {
   GtkLabel *draft_label;
   GtkInfoBar *message_bar;
   GtkLabel *message_label;
+  GtkButton *message_button;
   AdwFlap *flap;
   LimnerControls *controls;
   LimnerGallery *gallery;
@@ -48,12 +49,14 @@ struct _LimnerWindow {
   LimnerJob *discarding;     // stopped to leave nothing; NULL = none
   GSignalGroup *job_signals; // of the job in the gallery
   GtkFileChooserNative *chooser;
+  char *asked_device;        // for the model opened last; NULL = none was
   AdwToast *toast;           // the last one while it is shown
   GPtrArray *exporting;      // what the open export dialog is about: LimnerEntry or LimnerSample
   LimnerPicture *saving_as;  // what the open Save As dialog is about
   LimnerInput *saving_shape; // what that was made of; NULL = nothing
   // Borrowed
   AdwToastOverlay *toasted; // where the toast is
+  GtkWindow *model_dialog;  // weak: while it is open
   GtkWidget *came_from;     // the page that the large view leads back to
   GtkWidget *tree_from;     // and the tree
   // Plain
@@ -75,6 +78,14 @@ void limner_window_say_with_file(LimnerWindow *self, const char *text, const cha
 void limner_window_say_with_button(LimnerWindow *self, const char *text, const char *label,
                                    const char *action, GVariant *target);
 void limner_window_say_problem(LimnerWindow *self, const char *text);
+// Whether a card failed where the processor could do it.
+gboolean limner_window_can_use_processor(LimnerWindow *self, const GError *error);
+// Says why no model is open, with a button for that where it helps.
+void limner_window_say_model_error(LimnerWindow *self, const GError *error);
+// Says why no card is used, if it was not said before.
+void limner_window_say_fallback(LimnerWindow *self, const LimnerModelSummary *model);
+void limner_window_install_device_actions(GtkWidgetClass *widget_class);
+void limner_window_dispose_device(LimnerWindow *self);
 // From the large view to where it was opened, from there to the main page.
 void limner_window_go_back(LimnerWindow *self);
 void limner_window_go_to_main(LimnerWindow *self);

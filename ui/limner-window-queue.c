@@ -21,9 +21,10 @@ static void on_job_state(LimnerWindow *self, GParamSpec *pspec, LimnerJob *job) 
   const LimnerJobState state = limner_job_get_state(job);
   if (state == LIMNER_JOB_DONE)
     notify(self, "done", _("The Pictures Are Ready"), limner_job_get_request(job)->prompt);
+  const GError *error = limner_job_get_error(job);
+  g_autofree char *sentence = error ? limner_engine_error_dup_sentence(error) : NULL;
   if (state == LIMNER_JOB_FAILED)
-    notify(self, "failed", _("The Pictures Could Not Be Painted"),
-           limner_job_get_error(job)->message);
+    notify(self, "failed", _("The Pictures Could Not Be Painted"), sentence);
 }
 
 // Looked at again, it needs no news.

@@ -83,11 +83,6 @@ void limner_window_say(LimnerWindow *self, const char *text) {
   limner_window_say_with_file(self, text, NULL);
 }
 
-void limner_window_say_problem(LimnerWindow *self, const char *text) {
-  gtk_label_set_label(self->message_label, text);
-  gtk_info_bar_set_revealed(self->message_bar, TRUE);
-}
-
 static void on_message_closed(LimnerWindow *self) {
   gtk_info_bar_set_revealed(self->message_bar, FALSE);
 }
@@ -147,12 +142,39 @@ static void on_folded(LimnerWindow *self) {
 
 // --- jobs ----------------------------------------------------------------------------------------
 
+static const GError *get_job_error(LimnerWindow *self) {
+  LimnerJob *job = limner_gallery_get_job(self->gallery);
+  return job ? limner_job_get_error(job) : NULL;
+}
+
 // Whether the failed job shown gives the same reason as the model, which then need not.
 static gboolean is_told_by_job(LimnerWindow *self) {
-  LimnerJob *job = limner_gallery_get_job(self->gallery);
-  const GError *job_error = job ? limner_job_get_error(job) : NULL;
+  const GError *job_error = get_job_error(self);
   const GError *error = limner_job_queue_get_model_error(self->queue);
   return job_error && error && strcmp(job_error->message, error->message) == 0;
+}
+
+static void offer_help(LimnerWindow *self) {
+  g_autofree char *folder = limner_settings_dup_string(self->settings, "model-folder", "demo");
+  const gboolean has_model = limner_job_queue_get_model(self->queue) != NULL;
+  if (limner_window_can_use_processor(self, get_job_error(self)))
+    limner_gallery_set_help(self->gallery, _("Use the Processor"), "win.use-processor");
+  else if (has_model)
+    limner_gallery_set_help(self->gallery, _("Try Again"), "win.retry");
+  else if (limner_model_folder_is_demo(folder))
+    limner_gallery_set_help(self->gallery, _("Open a Model Folder…"), "win.open-model");
+  else
+    limner_gallery_set_help(self->gallery, _("Use the Demo Model"), "win.use-demo");
+}
+
+// What is wrong with the model, where the job shown does not say so.
+static void show_model_error(LimnerWindow *self) {
+  const GError *error = limner_job_queue_get_model_error(self->queue);
+  const gboolean has_failed = limner_job_queue_get_model_state(self->queue) == LIMNER_MODEL_FAILED;
+  if (has_failed && !is_told_by_job(self))
+    limner_window_say_model_error(self, error);
+  else
+    gtk_info_bar_set_revealed(self->message_bar, FALSE);
 }
 
 static void on_job_state(LimnerWindow *self, GParamSpec *pspec, LimnerJob *job) {
@@ -160,6 +182,7 @@ static void on_job_state(LimnerWindow *self, GParamSpec *pspec, LimnerJob *job) 
   update_title(self);
   if (is_told_by_job(self))
     gtk_info_bar_set_revealed(self->message_bar, FALSE);
+  offer_help(self);
   if (state == LIMNER_JOB_FAILED)
     limner_window_forget_failed(self, job);
   if (state == LIMNER_JOB_CANCELLED)
@@ -172,6 +195,9 @@ static void show_job(LimnerWindow *self, LimnerJob *job) {
   limner_gallery_show_job(self->gallery, job);
   g_signal_group_set_target(self->job_signals, job);
   update_title(self);
+  offer_help(self);
+  if (limner_job_queue_get_model_state(self->queue) == LIMNER_MODEL_FAILED)
+    show_model_error(self); // which the job before may have told
   limner_window_update_drafts(self);
 }
 
@@ -236,42 +262,31 @@ static void new_picture(GtkWidget *widget, const char *action, GVariant *paramet
 
 // --- the model -----------------------------------------------------------------------------------
 
-static void offer_help(LimnerWindow *self) {
-  g_autofree char *folder = limner_settings_dup_string(self->settings, "model-folder", "demo");
-  const gboolean has_model = limner_job_queue_get_model(self->queue) != NULL;
-  if (has_model)
-    limner_gallery_set_help(self->gallery, _("Try Again"), "win.retry");
-  else if (limner_model_folder_is_demo(folder))
-    limner_gallery_set_help(self->gallery, _("Open a Model Folder…"), "win.open-model");
-  else
-    limner_gallery_set_help(self->gallery, _("Use the Demo Model"), "win.use-demo");
+static void on_loaded(LimnerWindow *self) {
+  g_autofree char *words = limner_words_for_model(self->queue);
+  adw_window_title_set_subtitle(self->title, words);
 }
 
 static void on_model_state(LimnerWindow *self) {
   const LimnerModelSummary *model = limner_job_queue_get_model(self->queue);
-  const GError *error = limner_job_queue_get_model_error(self->queue);
-  g_autofree char *words = limner_words_for_model(self->queue);
-  adw_window_title_set_subtitle(self->title, words);
-  const LimnerModelState state = limner_job_queue_get_model_state(self->queue);
-  if (state == LIMNER_MODEL_FAILED && !is_told_by_job(self))
-    limner_window_say_problem(self, error->message);
-  else
-    gtk_info_bar_set_revealed(self->message_bar, FALSE);
-  if (state == LIMNER_MODEL_READY) {
+  on_loaded(self);
+  show_model_error(self);
+  if (limner_job_queue_get_model_state(self->queue) == LIMNER_MODEL_READY) {
     limner_controls_set_model(self->controls, model);
     limner_settings_set_string(self->settings, "model-folder", model->folder);
+    limner_window_say_fallback(self, model);
   }
   offer_help(self);
 }
 
 static void use_demo(GtkWidget *widget, const char *action, GVariant *parameter) {
-  limner_job_queue_set_model(LIMNER_WINDOW(widget)->queue, "demo", "auto");
+  limner_window_set_model(LIMNER_WINDOW(widget), "demo");
 }
 
 static void on_model_chosen(LimnerWindow *self, int response) {
   g_autofree char *path = limner_window_end_chooser(self, response);
   if (path)
-    limner_job_queue_set_model(self->queue, path, "auto");
+    limner_window_set_model(self, path);
 }
 
 static void open_model(GtkWidget *widget, const char *action, GVariant *parameter) {
@@ -351,6 +366,7 @@ LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *que
                           G_CONNECT_SWAPPED);
   g_signal_connect_object(queue, "notify::model-state", G_CALLBACK(on_model_state), self,
                           G_CONNECT_SWAPPED);
+  g_signal_connect_object(queue, "notify::loaded", G_CALLBACK(on_loaded), self, G_CONNECT_SWAPPED);
   limner_queue_list_set_queue(self->queue_list, queue);
   limner_window_watch_queue(self);
   limner_window_init_grid(self);
@@ -367,6 +383,7 @@ LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *que
 static void limner_window_dispose(GObject *object) {
   LimnerWindow *self = LIMNER_WINDOW(object);
   limner_window_dispose_library(self);
+  limner_window_dispose_device(self);
   g_action_map_remove_action(G_ACTION_MAP(self), "controls"); // it would hold the flap
   g_clear_object(&self->job_signals);
   g_clear_object(&self->discarding);
@@ -394,6 +411,7 @@ static void bind_template(GtkWidgetClass *widget_class) {
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, draft_label);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, message_bar);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, message_label);
+  gtk_widget_class_bind_template_child(widget_class, LimnerWindow, message_button);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, flap);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, controls);
   gtk_widget_class_bind_template_child(widget_class, LimnerWindow, gallery);
@@ -427,6 +445,7 @@ static void install_actions(GtkWidgetClass *widget_class) {
   limner_window_install_compare_actions(widget_class);
   limner_window_install_queue_actions(widget_class);
   limner_window_install_grid_actions(widget_class);
+  limner_window_install_device_actions(widget_class);
 }
 
 static void limner_window_class_init(LimnerWindowClass *klass) {

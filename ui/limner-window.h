@@ -16,5 +16,7 @@ LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *que
                                 GSettings *settings);
 // Keeps from now on every finished picture there. Once; takes a reference.
 void limner_window_set_library(LimnerWindow *self, LimnerLibrary *library);
+// Opens a model, "demo" or a folder, on the device that is remembered.
+void limner_window_set_model(LimnerWindow *self, const char *folder);
 
 #endif

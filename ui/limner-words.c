@@ -168,8 +168,26 @@ char *limner_words_for_time(gint64 time_us) {
   return time ? g_date_time_format(time, _("%e %B %Y, %H:%M")) : g_strdup("");
 }
 
+char *limner_words_for_bytes(guint64 n_bytes) {
+  if (n_bytes >= 1000000000)
+    return g_strdup_printf(_("%.1f GB"), (double)n_bytes / 1e9);
+  return g_strdup_printf(_("%.*f MB"), n_bytes < 10000000 ? 1 : 0, (double)n_bytes / 1e6);
+}
+
+static char *words_loading(const LimnerModelSummary *plan, double loaded) {
+  g_autofree char *needed =
+      limner_words_for_bytes(limner_model_summary_get_plan(plan)->paint_bytes);
+  g_autofree char *total = limner_words_for_bytes(plan->total_bytes);
+  // Translators: a model, how much of it is loaded, the format of its weights, and memory
+  return g_strdup_printf(_("Loading %s… %.0f %% – %s needs %s of %s"), plan->name, 100 * loaded,
+                         plan->weights, needed, total);
+}
+
 char *limner_words_for_model(LimnerJobQueue *queue) {
   const LimnerModelSummary *model = limner_job_queue_get_model(queue);
+  const LimnerModelSummary *plan = limner_job_queue_get_plan(queue);
+  if (plan)
+    return words_loading(plan, limner_job_queue_get_loaded(queue));
   if (limner_job_queue_get_model_state(queue) == LIMNER_MODEL_LOADING)
     return g_strdup(_("Opening the model…"));
   if (!model)

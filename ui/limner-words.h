@@ -21,6 +21,8 @@ char *limner_words_for_sample(LimnerSample *sample);
 char *limner_words_for_entry(LimnerEntry *entry);
 // "12 May 2026, 14:05": when something was made. Owned.
 char *limner_words_for_time(gint64 time_us);
+// "12.5 GB", "80 MB". Owned.
+char *limner_words_for_bytes(guint64 n_bytes);
 // "Demo model – CPU (AVX-512), 2 threads", or what the model is waited for. Owned.
 char *limner_words_for_model(LimnerJobQueue *queue);
 

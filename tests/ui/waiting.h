@@ -5,7 +5,9 @@
 
 #include <gtk/gtk.h>
 
+#ifndef WAIT_S
 #define WAIT_S 20 // observed: 0.1
+#endif
 
 static inline gboolean on_late(gpointer data) {
   *(gboolean *)data = TRUE;
