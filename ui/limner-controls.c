@@ -257,9 +257,9 @@ static void on_preset_applied(LimnerControls *self, GVariant *preset) {
   double cfg = 0, image_cfg = 0, temperature = 0, top_p = 0;
   int top_k = 0;
   g_variant_get(preset, "(&sdddid)", NULL, &cfg, &image_cfg, &temperature, &top_k, &top_p);
-  g_object_set(self->guidance_slider, "value", cfg, NULL);
-  g_object_set(self->freedom_slider, "value", image_cfg, NULL);
-  g_object_set(self->variety_slider, "value", temperature, NULL);
+  limner_slider_set_value(self->guidance_slider, cfg);
+  limner_slider_set_value(self->freedom_slider, image_cfg);
+  limner_slider_set_value(self->variety_slider, temperature);
   gtk_spin_button_set_value(self->top_k_spin, top_k);
   gtk_spin_button_set_value(self->top_p_spin, top_p);
   gtk_menu_button_popdown(self->presets_button);
@@ -303,10 +303,10 @@ void limner_controls_set_request(LimnerControls *self, const LimnerRequest *requ
   limner_drop_zone_set_input(self->drop_zone, request->input);
   limner_drop_zone_set_fit(self->drop_zone, request->fit);
   limner_prompt_replace_text(self->prompt, request->prompt);
-  g_object_set(self->guidance_slider, "value", request->cfg, NULL);
-  g_object_set(self->variety_slider, "value", request->temperature, NULL);
+  limner_slider_set_value(self->guidance_slider, request->cfg);
+  limner_slider_set_value(self->variety_slider, request->temperature);
   if (request->input) {
-    g_object_set(self->freedom_slider, "value", request->image_cfg, NULL);
+    limner_slider_set_value(self->freedom_slider, request->image_cfg);
     gtk_check_button_set_active(self->tokens_check, request->uses_input_tokens);
   }
   gtk_spin_button_set_value(self->top_k_spin, request->top_k);

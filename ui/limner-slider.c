@@ -15,6 +15,7 @@ struct _LimnerSlider {
   GtkScale *scale;
   // Plain
   double default_value;
+  gboolean is_given; // its value was: another default leaves it
 };
 
 G_DEFINE_FINAL_TYPE(LimnerSlider, limner_slider, GTK_TYPE_WIDGET)
@@ -35,6 +36,7 @@ static void on_value_changed(LimnerSlider *self) {
 
 static void reset(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerSlider *self = LIMNER_SLIDER(widget);
+  self->is_given = FALSE;
   gtk_adjustment_set_value(self->adjustment, self->default_value);
   gtk_widget_grab_focus(GTK_WIDGET(self->scale));
 }
@@ -52,8 +54,13 @@ double limner_slider_get_value(LimnerSlider *self) {
   return gtk_adjustment_get_value(self->adjustment);
 }
 
+void limner_slider_set_value(LimnerSlider *self, double value) {
+  self->is_given = TRUE;
+  gtk_adjustment_set_value(self->adjustment, value);
+}
+
 void limner_slider_set_default(LimnerSlider *self, double value) {
-  const gboolean follows = is_at_default(self);
+  const gboolean follows = !self->is_given && is_at_default(self);
   self->default_value = value;
   gtk_scale_clear_marks(self->scale);
   gtk_scale_add_mark(self->scale, value, GTK_POS_BOTTOM, NULL);

@@ -95,6 +95,9 @@ static void test_slider(void) {
   g_assert_cmpfloat(limner_slider_get_value(slider), ==, 7.5); // touched: stays
   gtk_widget_activate_action(GTK_WIDGET(slider), "slider.reset", NULL);
   g_assert_cmpfloat(limner_slider_get_value(slider), ==, 3);
+  limner_slider_set_value(slider, 3);
+  limner_slider_set_default(slider, 4);
+  g_assert_cmpfloat(limner_slider_get_value(slider), ==, 3); // asked for: stays
   gtk_editable_set_text(spin, "99");
   g_assert_cmpfloat(limner_slider_get_value(slider), ==, 10);
   g_assert_finalize_object(slider);
