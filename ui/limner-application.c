@@ -79,6 +79,29 @@ static void limner_application_activate(GApplication *application) {
   open_wanted_model(self, window);
 }
 
+// A dialog may be the active window.
+static LimnerWindow *get_window(LimnerApplication *self) {
+  for (GList *item = gtk_application_get_windows(GTK_APPLICATION(self)); item; item = item->next)
+    if (LIMNER_IS_WINDOW(item->data))
+      return item->data;
+  return NULL;
+}
+
+// Also what the desktop asks for over its bus.
+static void limner_application_open(GApplication *application, GFile **files, int n_files,
+                                    const char *hint) {
+  g_application_activate(application);
+  limner_window_open(get_window(LIMNER_APPLICATION(application)), files, (guint)n_files);
+}
+
+static void open_arguments(GApplication *application, GApplicationCommandLine *command_line,
+                           const char *const *names) {
+  g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(g_object_unref);
+  for (; *names; names++)
+    g_ptr_array_add(files, g_application_command_line_create_file_for_arg(command_line, *names));
+  g_application_open(application, (GFile **)files->pdata, (int)files->len, "");
+}
+
 static int limner_application_command_line(GApplication *application,
                                            GApplicationCommandLine *command_line) {
   LimnerApplication *self = LIMNER_APPLICATION(application);
@@ -89,7 +112,11 @@ static int limner_application_command_line(GApplication *application,
     g_free(self->model);
     self->model = strcmp(model, "demo") == 0 ? g_strdup(model) : g_file_get_path(file);
   }
-  g_application_activate(application);
+  g_autofree const char **names = NULL;
+  if (g_variant_dict_lookup(options, G_OPTION_REMAINING, "^a&ay", &names) && names[0])
+    open_arguments(application, command_line, names);
+  else
+    g_application_activate(application);
   return 0;
 }
 
@@ -139,6 +166,7 @@ static void limner_application_class_init(LimnerApplicationClass *klass) {
   application_class->startup = limner_application_startup;
   application_class->activate = limner_application_activate;
   application_class->shutdown = limner_application_shutdown;
+  application_class->open = limner_application_open;
   application_class->command_line = limner_application_command_line;
   application_class->handle_local_options = limner_application_handle_local_options;
 }
@@ -147,6 +175,7 @@ static void limner_application_init(LimnerApplication *self) {
   const GOptionEntry options[] = {
       {"model", 'm', 0, G_OPTION_ARG_FILENAME, NULL, N_("Open this model folder"), N_("DIR|demo")},
       {"version", 0, 0, G_OPTION_ARG_NONE, NULL, N_("Print the version"), NULL},
+      {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, NULL, NULL, N_("[PICTURE…]")},
       {NULL},
   };
   g_application_add_main_option_entries(G_APPLICATION(self), options);
@@ -154,5 +183,5 @@ static void limner_application_init(LimnerApplication *self) {
 
 LimnerApplication *limner_application_new(void) {
   return g_object_new(LIMNER_TYPE_APPLICATION, "application-id", "org.limner.Limner", "flags",
-                      G_APPLICATION_HANDLES_COMMAND_LINE, NULL);
+                      G_APPLICATION_HANDLES_COMMAND_LINE | G_APPLICATION_HANDLES_OPEN, NULL);
 }

@@ -161,7 +161,7 @@ static void on_picked(GObject *source, GAsyncResult *result, gpointer data) {
 
 void limner_drop_zone_load(LimnerDropZone *self, GFile *file) {
   start_loading(self);
-  limner_pick_file_async(file, self->loading, on_picked, self);
+  limner_pick_files_async(&file, 1, self->loading, on_picked, self);
 }
 
 void limner_drop_zone_paste(LimnerDropZone *self) {

@@ -201,13 +201,15 @@ static GTask *new_task(GObject *source, GCancellable *cancellable, GAsyncReadyCa
   return task;
 }
 
-void limner_pick_file_async(GFile *file, GCancellable *cancellable, GAsyncReadyCallback callback,
-                            gpointer user_data) {
+void limner_pick_files_async(GFile **files, guint n_files, GCancellable *cancellable,
+                             GAsyncReadyCallback callback, gpointer user_data) {
   g_autoptr(GTask) task = new_task(NULL, cancellable, callback, user_data);
   Pick *pick = g_task_get_task_data(task);
-  pick->file = g_object_ref(file);
-  pick->n_files = 1;
-  g_task_run_in_thread(task, decode_in_thread);
+  pick->n_files = n_files;
+  if (take_file(pick, files[0]))
+    g_task_run_in_thread(task, decode_in_thread);
+  else
+    g_task_return_new_error(task, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "%s", pick->refusal);
 }
 
 void limner_pick_drop_async(GdkDrop *drop, GCancellable *cancellable, GAsyncReadyCallback callback,

@@ -13,8 +13,9 @@ GdkContentFormats *limner_pick_dup_formats(void);
 // Whether what is offered is a picture, or files, rather than text.
 gboolean limner_pick_has_picture(GdkContentFormats *offered);
 
-void limner_pick_file_async(GFile *file, GCancellable *cancellable, GAsyncReadyCallback callback,
-                            gpointer user_data);
+// The first of `n_files` (at least one).
+void limner_pick_files_async(GFile **files, guint n_files, GCancellable *cancellable,
+                             GAsyncReadyCallback callback, gpointer user_data);
 // Finishes the drop.
 void limner_pick_drop_async(GdkDrop *drop, GCancellable *cancellable, GAsyncReadyCallback callback,
                             gpointer user_data);

@@ -106,18 +106,21 @@ static void on_sample(GObject *source, GAsyncResult *result, gpointer data) {
   use->use(use->window, sample);
 }
 
+GCancellable *limner_window_begin_opening(LimnerWindow *self) {
+  if (self->opening)
+    g_cancellable_cancel(self->opening);
+  g_clear_object(&self->opening);
+  return self->opening = g_cancellable_new();
+}
+
 // The newest wish wins.
 void limner_window_use_entry(LimnerWindow *self, LimnerEntry *entry, LimnerSampleUse use) {
   Use *data = g_new0(Use, 1);
   data->window = g_object_ref(self);
   data->entry = g_object_ref(entry);
   data->use = use;
-  if (self->opening)
-    g_cancellable_cancel(self->opening);
-  g_clear_object(&self->opening);
-  self->opening = g_cancellable_new();
   limner_library_call_async(self->library, load_sample, g_object_ref(entry), g_object_unref,
-                            g_object_unref, self->opening, on_sample, data);
+                            g_object_unref, limner_window_begin_opening(self), on_sample, data);
 }
 
 static void view_sample(LimnerWindow *self, LimnerSample *sample) {

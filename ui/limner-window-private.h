@@ -105,6 +105,8 @@ void limner_window_paint(LimnerWindow *self, const LimnerRequest *request);
 typedef void (*LimnerSampleUse)(LimnerWindow *self, LimnerSample *sample);
 void limner_window_use_sample(LimnerWindow *self, LimnerSampleUse use);
 void limner_window_use_entry(LimnerWindow *self, LimnerEntry *entry, LimnerSampleUse use);
+// Gives up what is being opened, for something else: its cancellable, borrowed.
+GCancellable *limner_window_begin_opening(LimnerWindow *self);
 // Its picture to change, waiting for words.
 void limner_window_change(LimnerWindow *self, LimnerInput *input);
 // Another picture of the library in the large view.
@@ -126,6 +128,12 @@ void limner_window_install_tree_actions(GtkWidgetClass *widget_class);
 // this; `error` NULL = it is there. Not when the window is closed meanwhile.
 typedef void (*LimnerRestored)(LimnerWindow *self, LimnerInput *input, const GError *error);
 void limner_window_restore_chain(LimnerWindow *self, LimnerInput *file, LimnerRestored then);
+// Takes over what a picture says of how it was made, the first of `n_files`; one without settings
+// becomes the picture to change. There must be a library.
+void limner_window_use_recipe(LimnerWindow *self, LimnerInput *input, guint n_files);
+// "The first of 3 pictures". Owned.
+char *limner_window_dup_first_of(guint n_files);
+void limner_window_init_opening(LimnerWindow *self);
 void limner_window_init_recipes(LimnerWindow *self);
 void limner_window_install_recipe_actions(GtkWidgetClass *widget_class);
 void limner_window_install_draft_actions(GtkWidgetClass *widget_class);

@@ -93,6 +93,7 @@ typedef struct Reading {
   LimnerInput *input;
   gboolean has_tried; // to bring its chain back
   char *problem;      // of that; NULL = none
+  guint n_files;      // of which it is the first
 } Reading;
 
 static void reading_free(Reading *reading) {
@@ -122,16 +123,18 @@ static void recipe_free(LimnerRecipe *recipe) {
 static void on_recipe(GObject *source, GAsyncResult *result, gpointer data);
 
 // Takes what it is given over.
-static void start_reading(LimnerWindow *self, LimnerInput *input, gboolean has_tried,
-                          char *problem) {
-  const Reading reading = {g_object_ref(self), limner_input_ref(input), has_tried, problem};
+static void start_reading(LimnerWindow *self, LimnerInput *input, gboolean has_tried, char *problem,
+                          guint n_files) {
+  const Reading reading = {g_object_ref(self), limner_input_ref(input), has_tried, problem,
+                           n_files};
   limner_library_call_async(self->library, read_recipe, limner_input_ref(input),
-                            (GDestroyNotify)limner_input_unref, (GDestroyNotify)recipe_free, NULL,
-                            on_recipe, g_memdup2(&reading, sizeof reading));
+                            (GDestroyNotify)limner_input_unref, (GDestroyNotify)recipe_free,
+                            limner_window_begin_opening(self), on_recipe,
+                            g_memdup2(&reading, sizeof reading));
 }
 
 static void use_restored(LimnerWindow *self, LimnerInput *input, const GError *error) {
-  start_reading(self, input, TRUE, error ? g_strdup(error->message) : NULL);
+  start_reading(self, input, TRUE, error ? g_strdup(error->message) : NULL, 1);
 }
 
 static const char *words_for(const Reading *reading, const LimnerRecipe *recipe) {
@@ -145,34 +148,52 @@ static const char *words_for(const Reading *reading, const LimnerRecipe *recipe)
                             : _("Generate paints this picture again");
 }
 
+static void show_request(LimnerWindow *self, const LimnerRecipe *recipe) {
+  limner_window_go_to_main(self);
+  adw_flap_set_reveal_flap(self->flap, TRUE);
+  limner_controls_set_request(self->controls, &recipe->request, recipe->sample);
+}
+
+static void say_of(LimnerWindow *self, guint n_files, const char *words) {
+  g_autofree char *first = n_files > 1 ? limner_window_dup_first_of(n_files) : NULL;
+  g_autofree char *both = first ? g_strconcat(first, ". ", words, NULL) : NULL;
+  limner_window_say(self, both ? both : words);
+}
+
 static void on_recipe(GObject *source, GAsyncResult *result, gpointer data) {
   g_autoptr(Reading) reading = data;
   LimnerWindow *self = reading->window;
   g_autoptr(GError) error = NULL;
   LimnerRecipe *recipe = limner_library_call_finish(LIMNER_LIBRARY(source), result, &error);
-  if (!self->library) {
+  if (!self->library || g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
     g_clear_pointer(&recipe, recipe_free);
     return;
   }
+  if (!recipe || !recipe->request.prompt)
+    limner_window_change(self, reading->input);
   if (!recipe) {
-    limner_window_say(self, error->message);
+    say_of(self, reading->n_files, error->message);
     return;
   }
   if (recipe->n_before > 0 && !reading->has_tried) {
     limner_window_restore_chain(self, reading->input, use_restored);
   } else {
     if (recipe->request.prompt)
-      limner_controls_set_request(self->controls, &recipe->request, recipe->sample);
-    limner_window_say(self, words_for(reading, recipe));
+      show_request(self, recipe);
+    say_of(self, reading->n_files, words_for(reading, recipe));
   }
   recipe_free(recipe);
+}
+
+void limner_window_use_recipe(LimnerWindow *self, LimnerInput *input, guint n_files) {
+  start_reading(self, input, FALSE, NULL, n_files);
 }
 
 static void use_recipe(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
   LimnerInput *input = limner_drop_zone_get_input(limner_controls_get_drop_zone(self->controls));
   if (self->library && input && limner_input_get_recipe(input))
-    start_reading(self, input, FALSE, NULL);
+    limner_window_use_recipe(self, input, 1);
 }
 
 void limner_window_install_recipe_actions(GtkWidgetClass *widget_class) {

@@ -477,6 +477,7 @@ static void limner_window_init(LimnerWindow *self) {
   limner_window_init_library(self);
   limner_window_init_tree(self);
   limner_window_init_recipes(self);
+  limner_window_init_opening(self);
   g_signal_connect_object(self->flap, "notify::folded", G_CALLBACK(on_folded), self,
                           G_CONNECT_SWAPPED);
   name_close_button(GTK_WIDGET(self->message_bar));

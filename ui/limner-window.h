@@ -18,5 +18,9 @@ LimnerWindow *limner_window_new(GtkApplication *application, LimnerJobQueue *que
 void limner_window_set_library(LimnerWindow *self, LimnerLibrary *library);
 // Opens a model, "demo" or a folder, on the device that is remembered.
 void limner_window_set_model(LimnerWindow *self, const char *folder);
+// Opens the first of `n_files` (at least one), off the window's thread: what it says of how it was
+// made stands in the controls then; a picture that says nothing is the one to change. What goes
+// wrong is said in the window. The newest wish wins.
+void limner_window_open(LimnerWindow *self, GFile **files, guint n_files);
 
 #endif

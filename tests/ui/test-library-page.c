@@ -377,6 +377,63 @@ static void test_window_recipe(void) {
   studio_clear(&studio);
 }
 
+static void open_file(Studio *studio, const char *name) {
+  g_autofree char *path = g_build_filename(studio->place.root, name, NULL);
+  GFile *files[] = {g_file_new_for_commandline_arg(*name == '!' ? name + 1 : path)};
+  limner_window_open(studio->window, files, 1);
+  g_object_unref(files[0]);
+}
+
+// What the toast says; "" = there is none.
+static const char *toast_of(LimnerWindow *window) {
+  return window->toast ? adw_toast_get_title(window->toast) : "";
+}
+
+#define says(studio, words) (strstr(toast_of((studio)->window), words) != NULL)
+
+// As a file manager opens it: without being asked for, what it says is taken over.
+static void test_window_opens_files(void) {
+  Studio studio = studio_new();
+  LimnerWindow *window = studio.window;
+  LimnerDropZone *zone = limner_controls_get_drop_zone(window->controls);
+  g_autofree char *told = g_build_filename(studio.place.root, "told.png", NULL);
+  g_autofree char *bare = g_build_filename(studio.place.root, "bare.png", NULL);
+  g_autofree char *bad = g_build_filename(studio.place.root, "bad.png", NULL);
+  g_autoptr(LimnerPicture) picture = new_picture("a boat at night", 4711, NULL);
+  g_autoptr(LimnerPicture) plain =
+      limner_picture_new(limner_picture_get_bytes(picture), SIZE_PX, SIZE_PX);
+  g_assert_true(limner_picture_save_png(picture, told, NULL));
+  g_assert_true(limner_picture_save_png(plain, bare, NULL));
+  g_assert_true(g_file_set_contents(bad, "no picture", -1, NULL));
+  open_file(&studio, "told.png"); // before there is a model, whose defaults come later
+  wait_until(says(&studio, "Generate paints this picture again"));
+  wait_until(limner_job_queue_get_model(studio.queue));
+  settle();
+  g_autoptr(LimnerRequest) request = limner_controls_take_request(window->controls);
+  g_assert_cmpstr(request->prompt, ==, "a boat at night");
+  g_assert_cmpuint(request->seed, ==, 4711);
+  g_assert_cmpfloat(request->cfg, ==, 3);
+  g_assert_null(request->input);
+  open_file(&studio, "bad.png");
+  wait_until(says(&studio, "bad.png"));
+  g_assert_null(limner_drop_zone_get_input(zone));
+  open_file(&studio, "gone.png");
+  wait_until(says(&studio, "gone.png cannot be read"));
+  open_file(&studio, "!https://example.org/picture.png");
+  wait_until(says(&studio, "only an address on the web"));
+  act(&studio, "win.library");
+  GFile *files[] = {g_file_new_for_path(bare), g_file_new_for_path(told)};
+  open_file(&studio, "told.png"); // the newest wins
+  limner_window_open(window, files, 2);
+  wait_until(says(&studio, "The first of 2 pictures"));
+  g_assert_cmpstr(limner_input_get_name(limner_drop_zone_get_input(zone)), ==, "bare.png");
+  g_assert_false(limner_window_is_library(window));
+  open_file(&studio, "told.png"); // goes while it is read
+  studio_clear(&studio);
+  g_object_unref(files[0]);
+  g_object_unref(files[1]);
+}
+
 // --- the tree ------------------------------------------------------------------------------------
 
 static LimnerEntry *keep_child(LimnerLibrary *library, const char *prompt, guint64 seed,
@@ -528,6 +585,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/library/window/keeps", test_window_keeps);
   g_test_add_func("/library/window/opens", test_window_opens);
   g_test_add_func("/library/window/recipe", test_window_recipe);
+  g_test_add_func("/library/window/opens-files", test_window_opens_files);
   g_test_add_func("/library/tree", test_tree);
   g_test_add_func("/library/drafts", test_drafts);
   g_test_add_func("/library/stopped", test_stopped);
