@@ -63,6 +63,27 @@ remember() {
   } >"$XDG_CONFIG_HOME/limner/settings.ini"
 }
 
+# offer MODE FILE...: another program ($source) with a picture; its window lies over our right bottom
+# corner.
+offer() {
+  local offered
+  "$source" "$@" >"$HOME/offer" &
+  offerer=$!
+  wait_for 10 grep -q ready "$HOME/offer" || return 1
+  [ "$1" != clipboard ] || return 0
+  wait_for 10 find_offer || return 1
+  xdotool windowmove --sync "$offered" $((x + width - 150)) $((y + height - 150))
+}
+find_offer() {
+  offered=$(xdotool search --onlyvisible --pid "$offerer" --name source 2>/dev/null | head -n 1)
+  [ -n "$offered" ]
+}
+withdraw() {
+  kill "$offerer"
+  wait "$offerer" 2>/dev/null
+  xdotool windowfocus "$window" 2>/dev/null
+}
+
 leave() {
   keys ctrl+q
   wait_for 5 is_gone || { kill "$pid" 2>/dev/null; return 1; }
