@@ -50,6 +50,15 @@ gboolean limner_pick_has_picture(GdkContentFormats *offered) {
 
 // --- decoding, in a worker thread ----------------------------------------------------------------
 
+// GIO's sentences begin with the whole path, and few words fit into what is said.
+static const char *words_for(const GError *cause) {
+  if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_NOT_FOUND))
+    return _("there is no such file");
+  if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED))
+    return _("permission denied");
+  return cause->message;
+}
+
 static GBytes *load_file(GFile *file, const char *name, GError **error) {
   g_autoptr(GError) cause = NULL;
   g_autoptr(GFileInfo) info =
@@ -65,7 +74,7 @@ static GBytes *load_file(GFile *file, const char *name, GError **error) {
   GBytes *bytes = info ? g_file_load_bytes(file, NULL, NULL, &cause) : NULL;
   if (!bytes)
     g_set_error(error, cause->domain, cause->code, _("%s cannot be read: %s"), name,
-                cause->message);
+                words_for(cause));
   return bytes;
 }
 
