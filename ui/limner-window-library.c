@@ -195,11 +195,49 @@ static void on_changed(GObject *source, GAsyncResult *result, gpointer data) {
     limner_window_say_problem(self, error->message);
 }
 
+typedef struct Change {
+  LimnerLibrary *library; // which the window lets go of when it is closed
+  LimnerLibraryCall call;
+  GPtrArray *entries;
+  GAsyncReadyCallback callback;
+} Change;
+
+static void change_free(Change *change) {
+  g_object_unref(change->library);
+  g_ptr_array_unref(change->entries);
+  g_free(change);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Change, change_free)
+
+static void start_change(LimnerWindow *self);
+
+static void on_change(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(LimnerWindow) self = data;
+  g_autoptr(Change) change = g_queue_pop_head(&self->changes);
+  change->callback(source, result, g_object_ref(self));
+  if (!g_queue_is_empty(&self->changes))
+    start_change(self);
+  if (g_application_get_default())
+    g_application_release(g_application_get_default());
+}
+
+static void start_change(LimnerWindow *self) {
+  const Change *change = g_queue_peek_head(&self->changes);
+  limner_library_call_async(change->library, change->call, g_ptr_array_ref(change->entries),
+                            (GDestroyNotify)g_ptr_array_unref, g_object_unref, NULL, on_change,
+                            g_object_ref(self));
+}
+
+// In the order in which they were asked for, or Undo could come before what it undoes; and to the
+// end, also when the window is closed meanwhile.
 static void change_entries(LimnerWindow *self, LimnerLibraryCall call, GPtrArray *entries,
                            GAsyncReadyCallback callback) {
-  limner_library_call_async(self->library, call, g_ptr_array_ref(entries),
-                            (GDestroyNotify)g_ptr_array_unref, g_object_unref, NULL, callback,
-                            g_object_ref(self));
+  const Change change = {g_object_ref(self->library), call, g_ptr_array_ref(entries), callback};
+  if (g_application_get_default())
+    g_application_hold(g_application_get_default());
+  g_queue_push_tail(&self->changes, g_memdup2(&change, sizeof change));
+  if (g_queue_get_length(&self->changes) == 1)
+    start_change(self);
 }
 
 // --- favourites ----------------------------------------------------------------------------------
@@ -365,6 +403,7 @@ void limner_window_set_library(LimnerWindow *self, LimnerLibrary *library) {
 
 void limner_window_init_library(LimnerWindow *self) {
   g_queue_init(&self->requests);
+  g_queue_init(&self->changes);
   gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.library", FALSE);
   gtk_widget_action_set_enabled(GTK_WIDGET(self), "win.search", FALSE);
 }

@@ -42,6 +42,7 @@ struct _LimnerWindow {
   GSettings *settings;
   LimnerLibrary *library;    // NULL = pictures are not kept
   GQueue requests;           // of LimnerRequest, whose drafts are still to be written
+  GQueue changes;            // of the library's pictures, the first under way: one after the other
   GPtrArray *deleted;        // of LimnerEntry: what Undo brings back; NULL = nothing
   GPtrArray *drafts;         // of LimnerDraftFacts that are offered; NULL = not known yet
   LimnerEntry *comparing;    // what is to be loaded to be compared; NULL = nothing

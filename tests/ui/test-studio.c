@@ -347,6 +347,34 @@ static void test_several_deleted(void) {
   studio_clear(&studio);
 }
 
+static guint count_pictures(Studio *studio, const char *folder) {
+  g_autofree char *path = g_build_filename(studio->root, "pictures", folder, NULL);
+  return count_files(path, ".png");
+}
+
+// Sooner than the deletion is done, over and over.
+static void test_undone_at_once(void) {
+  enum { N_SAMPLES = 6, N_TIMES = 20 };
+  Studio studio = studio_new();
+  LimnerJob *job = paint(&studio, "a boat", NULL, N_SAMPLES);
+  for (guint i = 0; i < N_SAMPLES; i++)
+    wait_until(limner_sample_get_entry(sample_of(job, i)));
+  for (int times = 0; times < N_TIMES; times++) {
+    for (int i = 0; i < N_SAMPLES; i++)
+      select_card(&studio, i);
+    act(&studio, "win.delete");
+    if (times % 2) // at any moment of it
+      for (int i = 0; i < times; i++)
+        g_main_context_iteration(NULL, FALSE);
+    act(&studio, "win.undo");
+    settle();
+    g_assert_cmpuint(count_pictures(&studio, NULL), ==, N_SAMPLES);
+    g_assert_cmpuint(count_pictures(&studio, ".trash"), ==, 0);
+    wait_until(n_items(pictures_of(&studio)) == N_SAMPLES);
+  }
+  studio_clear(&studio);
+}
+
 static void test_several_exported(void) {
   Studio studio = studio_new();
   paint(&studio, "a boat", NULL, 3);
@@ -653,6 +681,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/studio/compare/samples", test_compare_samples);
   g_test_add_func("/studio/compare/chain", test_compare_chain);
   g_test_add_func("/studio/several/deleted", test_several_deleted);
+  g_test_add_func("/studio/several/undone-at-once", test_undone_at_once);
   g_test_add_func("/studio/several/exported", test_several_exported);
   g_test_add_func("/studio/queue/list", test_queue_list);
   g_test_add_func("/studio/queue/order", test_queue_order);
