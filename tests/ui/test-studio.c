@@ -173,8 +173,15 @@ static void test_stage(void) {
   settle();
   g_assert_true(gtk_widget_compute_bounds(divider, GTK_WIDGET(stage), &after));
   g_assert_cmpfloat(after.origin.x, >, before.origin.x + 190); // half the picture's width
-  gtk_test_accessible_assert_property(GTK_ACCESSIBLE(divider), GTK_ACCESSIBLE_PROPERTY_VALUE_NOW,
-                                      1.0);
+  GtkWidget *scale = gtk_widget_get_first_child(divider);      // of which others are told
+  const char *words = "100 %";
+  gtk_test_accessible_assert_property(GTK_ACCESSIBLE(scale), GTK_ACCESSIBLE_PROPERTY_VALUE_NOW,
+                                      100.0);
+  gtk_test_accessible_assert_property(GTK_ACCESSIBLE(scale), GTK_ACCESSIBLE_PROPERTY_VALUE_TEXT,
+                                      words);
+  gtk_range_set_value(GTK_RANGE(scale), 25); // by an assistive program
+  g_assert_cmpfloat(limner_divider_get_position(LIMNER_DIVIDER(divider)), ==, 0.25);
+  g_assert_true(gtk_widget_grab_focus(divider));
   gtk_window_destroy(GTK_WINDOW(window));
   g_assert_finalize_object(stage);
 }
