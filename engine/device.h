@@ -16,8 +16,8 @@ bool device_is_auto(const JanusModelOptions *options);
 // Whether the driver tells of such a card. DEVICE: there may be one, but the driver cannot say.
 bool device_has_card(int index, JanusError *why_not);
 
-// Compares what a card computes with the CPU, in small: products of matrices in 8 and 16 bits, norms
-// and attention. DEVICE and a sentence where they differ by more than the order of sums does.
+// Compares what a card computes with the CPU, in small: products of matrices in 8 and 16 bits,
+// norms and attention. DEVICE and a sentence where they differ by more than the order of sums does.
 bool device_check_sums(jk_device *card, JanusError *error);
 
 // Opens the device that the options name. `name` becomes "cpu" or "cuda:N". False with one sentence

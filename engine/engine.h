@@ -23,8 +23,8 @@ typedef enum JanusErrorCode {
 } JanusErrorCode;
 
 // Filled by a function that fails; one line that names the file, tensor or value, what was expected
-// and what was found. Owned by the caller; NULL is allowed everywhere one is taken. What a person at
-// a command line could do about it ends the message, behind "; --".
+// and what was found. Owned by the caller; NULL is allowed everywhere one is taken. What a person
+// at a command line could do about it ends the message, behind "; --".
 typedef struct JanusError {
   JanusErrorCode code;
   char message[1000];
@@ -105,9 +105,9 @@ typedef struct JanusDevice {
   uint64_t total_bytes; // of its memory; 0 = unknown
 } JanusDevice;
 
-// The CPU and then the cards, of which none is opened, so that one may turn out not to work. At most
-// `most` of them, into `devices`; how many. `why_no_card` (NULL is allowed) becomes an UNSUPPORTED
-// error where there is none. Any thread; a moment.
+// The CPU and then the cards, of which none is opened, so that one may turn out not to work. At
+// most `most` of them, into `devices`; how many. `why_no_card` (NULL is allowed) becomes an
+// UNSUPPORTED error where there is none. Any thread; a moment.
 int janus_devices_list(JanusDevice *devices, int most, JanusError *why_no_card);
 
 // "auto" is the first card that can be opened, computes what the CPU does and has room for the
@@ -141,10 +141,11 @@ typedef struct JanusModelInfo {
   const char *device_name; // "CPU (AVX-512), 2 threads"
   JanusWeights weights;    // never AUTO
   bool weights_chosen;     // AUTO chose them
-  const char *weights_why; // no larger ones, in a sentence; NULL = they are the largest, or asked for
-  const char *fallback;    // why "auto" passed over a card, in a sentence; NULL = it did not
-  uint64_t total_bytes;    // of memory in this machine or control group, or on the card, which it
-                           // looked at; 0 = unknown
+  const char
+      *weights_why;     // no larger ones, in a sentence; NULL = they are the largest, or asked for
+  const char *fallback; // why "auto" passed over a card, in a sentence; NULL = it did not
+  uint64_t total_bytes; // of memory in this machine or control group, or on the card, which it
+                        // looked at; 0 = unknown
   JanusDefaults defaults;
   int image_size_px;     // side of the square picture
   int min_size_px;       // least side of a fitted picture to change
