@@ -13,6 +13,8 @@
 
 // Behind those that open a card and check what it computes; some tokens are painted by then.
 #define LAUNCHES_INTO_PAINTING "230"
+// Behind those of the weights.
+#define ALLOCATIONS_INTO_THE_RUN "345"
 
 static const char *model_folder;
 
@@ -51,6 +53,7 @@ static gboolean is_settled(Desk *desk) {
 static Desk desk_new(const char *device, const char *variable, const char *value) {
   g_unsetenv("LIMNER_EMULATED_CARD");
   g_unsetenv("LIMNER_EMULATED_LOSE");
+  g_unsetenv("LIMNER_EMULATED_REFUSE");
   if (variable)
     g_setenv(variable, value, TRUE);
   Desk desk = {.root = g_dir_make_tmp("limner-cards-XXXXXX", NULL),
@@ -224,6 +227,20 @@ static void test_lost(void) {
   desk_clear(&desk);
 }
 
+// Memory that something else took in the meantime: the card goes on, this job does not.
+static void test_no_room(void) {
+  Desk desk = desk_new("auto", "LIMNER_EMULATED_REFUSE", ALLOCATIONS_INTO_THE_RUN);
+  g_assert_cmpstr(device_of(&desk), ==, "cuda:0");
+  paint(&desk, "a boat");
+  wait_until(has_failed(&desk));
+  g_assert_cmpint(limner_job_get_error(shown_job(&desk))->code, ==, JANUS_ERROR_MEMORY);
+  g_assert_cmpint(limner_job_queue_get_model_state(desk.queue), ==, LIMNER_MODEL_READY);
+  press(&desk, "win.use-processor");
+  wait_until(n_kept(&desk) == 1);
+  g_assert_cmpstr(device_of(&desk), ==, "cpu");
+  desk_clear(&desk);
+}
+
 // With another job behind it, which is shown and waits, the window says it, and keeps the lost one
 // to be continued.
 static void test_lost_before_others(void) {
@@ -292,6 +309,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/cards/fallback", test_fallback);
   g_test_add_func("/cards/missing", test_missing);
   g_test_add_func("/cards/lost", test_lost);
+  g_test_add_func("/cards/no-room", test_no_room);
   g_test_add_func("/cards/lost-before-others", test_lost_before_others);
   g_test_add_func("/cards/choice", test_choice);
   g_test_add_func("/cards/nothing-to-choose", test_nothing_to_choose);
