@@ -10,6 +10,10 @@
 // Takes the job for running. FALSE when it is over already, or has been asked to stop (it then
 // becomes CANCELLED): there is nothing to run.
 gboolean limner_job_claim(LimnerJob *self);
+// A batch begins; `is_last`: with it all samples are painted.
+void limner_job_report_batch(LimnerJob *self, gboolean is_last);
+// Whether it is to end when the batch does.
+gboolean limner_job_stops_after_batch(LimnerJob *self);
 // QUEUED or LOADING, while nobody has claimed it; otherwise nothing happens.
 void limner_job_report_waiting(LimnerJob *self, LimnerJobState state);
 // PREPARING, PAINTING or FINISHING.

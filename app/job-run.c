@@ -170,6 +170,15 @@ static void tell_started(Run *run) {
                       (guint)run->n_known, (guint)run->info->n_image_tokens);
 }
 
+// Stopped before the next batch: what is left begins there, with nothing known of it.
+static void tell_rest(LimnerJob *job, const JanusModelInfo *info, int first, int n) {
+  gpointer data = NULL;
+  const LimnerJobRecorder *recorder = limner_job_get_recorder(job, &data);
+  g_autofree char *identity = limner_model_dup_identity(info);
+  if (recorder->started)
+    recorder->started(data, identity, (guint)first, (guint)n, 0, (guint)info->n_image_tokens);
+}
+
 static void tell_tokens(Run *run, int n_done) {
   gpointer data = NULL;
   const LimnerJobRecorder *recorder = limner_job_get_recorder(run->job, &data);
@@ -447,11 +456,17 @@ static gboolean run_batches(LimnerJob *job, JanusModel *model, JanusError *error
   int n_done = 0, n_steps = 0, most = n, size = first_batch(job, model);
   do {
     *error = (JanusError){0};
+    limner_job_report_batch(job, n_done + size >= n);
     switch (run_batch(job, model, n_done, size, n_steps, error)) {
     case BATCH_PAINTED:
       n_done += size;
       n_steps += n_tokens;
       size = MIN(most, n - n_done);
+      if (size > 0 && limner_job_stops_after_batch(job)) {
+        tell_rest(job, janus_model_get_info(model), n_done, size);
+        *error = (JanusError){JANUS_ERROR_CANCELLED, "stopped"};
+        return FALSE;
+      }
       break;
     case BATCH_TOO_LARGE:
       if (size <= 1)

@@ -44,6 +44,7 @@ struct _LimnerJob {
   Pending pending;
   GSource *source; // the pending update, or NULL
   gboolean claimed, over;
+  gboolean has_more_batches, stops_after_batch;
   double decode_seconds;
   gint64 state_start_us;
   double state_seconds[LIMNER_JOB_FAILED + 1];
@@ -355,6 +356,27 @@ void limner_job_cancel(LimnerJob *self) {
   if (!self->claimed)
     end_cancelled(self);
   g_mutex_unlock(&self->lock);
+}
+
+void limner_job_report_batch(LimnerJob *self, gboolean is_last) {
+  g_mutex_lock(&self->lock);
+  self->has_more_batches = !is_last;
+  g_mutex_unlock(&self->lock);
+}
+
+gboolean limner_job_stop_after_batch(LimnerJob *self) {
+  g_mutex_lock(&self->lock);
+  self->stops_after_batch = TRUE;
+  const gboolean has_more = self->has_more_batches && !self->over;
+  g_mutex_unlock(&self->lock);
+  return has_more;
+}
+
+gboolean limner_job_stops_after_batch(LimnerJob *self) {
+  g_mutex_lock(&self->lock);
+  const gboolean stops = self->stops_after_batch;
+  g_mutex_unlock(&self->lock);
+  return stops;
 }
 
 double limner_job_get_decode_seconds(LimnerJob *self) {

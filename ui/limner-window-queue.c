@@ -63,10 +63,13 @@ static void cancel_waiting(LimnerWindow *self) {
 
 static void stop_after(GtkWidget *widget, const char *action, GVariant *parameter) {
   LimnerWindow *self = LIMNER_WINDOW(widget);
-  const guint n_active = limner_job_queue_get_n_active(self->queue);
+  LimnerJob *job = limner_gallery_get_job(self->gallery);
+  const gboolean has_more = job && limner_job_stop_after_batch(job);
+  const gboolean has_waiting = limner_job_queue_get_n_active(self->queue) > 1;
   cancel_waiting(self);
-  limner_window_say(self, n_active > 1 ? _("Stops after these pictures")
-                                       : _("Nothing waits: it stops after these pictures anyway"));
+  limner_window_say(self, has_more || has_waiting
+                              ? _("Stops after these pictures")
+                              : _("Nothing waits: it stops after these pictures anyway"));
 }
 
 static void stop_discard(GtkWidget *widget, const char *action, GVariant *parameter) {
