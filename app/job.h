@@ -103,8 +103,8 @@ const GError *limner_job_get_error(LimnerJob *self);       // set when FAILED
 GCancellable *limner_job_get_cancellable(LimnerJob *self); // borrowed
 // Stops it wherever it is, within one step of the engine. Any thread.
 void limner_job_cancel(LimnerJob *self);
-// Ends it as cancelled when the samples that are painted together now are finished, if those are not
-// all; whether more come behind them is the answer, as far as that is known yet. Any thread.
+// Ends it as cancelled when the samples that are painted together now are finished, if those are
+// not all; whether more come behind them is the answer, as far as that is known yet. Any thread.
 gboolean limner_job_stop_after_batch(LimnerJob *self);
 
 // Whether pictures are shown while they grow (they are, unless told otherwise before the run). The

@@ -63,8 +63,8 @@ remember() {
   } >"$XDG_CONFIG_HOME/limner/settings.ini"
 }
 
-# offer MODE FILE...: another program ($source) with a picture; its window lies over our right bottom
-# corner.
+# offer MODE FILE...: another program ($source) with a picture; its window lies over our right
+# bottom corner.
 offer() {
   local offered
   "$source" "$@" >"$HOME/offer" &
