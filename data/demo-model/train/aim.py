@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from codes import Codes
 from data import Data
 from model import SHAPE, Editor
-from sequences import N_IMAGE, edit_logits, text_logits
+from sequences import N_IMAGE, edit_states, text_states
 from train_model import Recall, entropy, some_places
 
 HEAD_DIM = SHAPE.dim // SHAPE.n_heads
@@ -74,7 +74,7 @@ class Examples:
         hooks = [layer.input_layernorm.register_forward_hook(self.keep(i))
                  for i, layer in enumerate(painter.language_model.model.layers)]
         hooks.append(painter.language_model.model.norm.register_forward_pre_hook(self.end))
-        edit_logits(painter, self.batch, painter.look(self.batch.pixels), self.choice)
+        edit_states(painter, self.batch, painter.look(self.batch.pixels), self.choice)
         for hook in hooks:
             hook.remove()
 
@@ -170,7 +170,8 @@ def least_needed(painter, data, count):
             columns = weight[:, head_rows(head)]
             kept = columns.clone()
             columns.zero_()
-            logits = text_logits(painter, batch.prompts, batch.tokens, choice)
+            states = text_states(painter, batch.prompts, batch.tokens, choice)
+            logits = painter.gen_head(states)
             found.append((entropy(logits, choice.of(batch.tokens)).item(), layer, head))
             columns.copy_(kept)
     return sorted(place for _, *place in sorted(found)[:count])

@@ -59,7 +59,9 @@ def start_from(model, folder, prefix="", vocabulary=None):
     With a vocabulary, embeddings follow their words, which may have other ids there.
     """
     tensors = load(folder)
-    own = {name: tensors[prefix + name] for name in model.state_dict() if prefix + name in tensors}
+    own = {name: tensors[prefix + name] for name, value in model.state_dict().items()
+           if prefix + name in tensors
+           and (name in WORDS or tensors[prefix + name].shape == value.shape)}
     if not own:
         raise SystemExit(f"{folder}: no tensor of the model is there")
     if vocabulary:

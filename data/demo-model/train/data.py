@@ -101,11 +101,11 @@ class Data:
         self.codes = codes
         self.vocabulary = Vocabulary(edits.words())
         self.scenes, self.starts = Pool(**SCENES), Pool(**STARTS)
-        self.near = torch.cdist(codes.centres, codes.centres).topk(5, largest=False).indices
+        self.near = torch.cdist(codes.vectors, codes.vectors).topk(5, largest=False).indices
 
     def encode(self, scene):
         """Image tokens [576] of a scene."""
-        return self.codes.encode(scenes.draw(scene)).flatten()
+        return self.codes.encode(scene).flatten()
 
     def scene(self, rng):
         """A random scene that the exam does not ask for, and its tokens."""
@@ -153,9 +153,11 @@ class Data:
         scene = edits.random_start(rng, EMPTY)
         while is_held_out(scene):
             scene = edits.random_start(rng, EMPTY)
-        picture = strange.draw(rng) if rng.random() < STRANGE else scenes.draw(scene)
         orders = [self.order(rng, scene) for _ in range(ORDERS)]
-        return picture, self.codes.encode(picture).flatten(), orders
+        if rng.random() < STRANGE:
+            picture = strange.draw(rng)
+            return picture, self.codes.like(picture).flatten(), orders
+        return scenes.draw(scene), self.encode(scene), orders
 
     def seen_tokens(self, rng, tokens):
         """Tokens as an encoder that errs a little gives them."""

@@ -18,8 +18,8 @@ class Shape:
     hidden_dim: int = 704
     n_layers: int = 6
     n_heads: int = 4
-    codes: int = 2048
-    code_dim: int = 8
+    codes: int = 5120
+    code_dim: int = 16
     channels: int = 32
     channel_mult: tuple = (1, 1, 2, 2, 4)
     latent: int = 64
@@ -242,6 +242,14 @@ def causal(n_queries, n_keys):
     return torch.ones(n_queries, n_keys, dtype=torch.bool).tril(n_keys - n_queries)
 
 
+def attend(q, k, v, mask):
+    """Attention in whichever form trains faster on a CPU: each is twice as fast as the other."""
+    if q.dtype == torch.float32:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    odds = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask).softmax(-1)
+    return odds.to(v.dtype) @ v
+
+
 class Attention(nn.Module):
     """Causal attention; `cache` is a list [k, v] that grows, or None.
 
@@ -262,9 +270,7 @@ class Attention(nn.Module):
             if cache:
                 k, v = torch.cat((cache[0], k), 2), torch.cat((cache[1], v), 2)
             cache[:] = [k, v]
-        # Written out: on a CPU this trains twice as fast as scaled_dot_product_attention().
-        odds = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + mask.to(q.dtype)).softmax(-1)
-        h = odds.to(v.dtype) @ v
+        h = attend(q, k, v, mask.to(q.dtype))
         return self.o_proj(h.transpose(1, 2).reshape(n, tokens, dim))
 
 

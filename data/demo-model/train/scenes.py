@@ -440,17 +440,21 @@ def thing_lefts(thing):
     return [middle - side // 2 for middle in middles]
 
 
+def thing_top(thing, ground):
+    """Upper edge of a thing, in pixels: it stands on the ground or hangs in the sky."""
+    return 16 if thing.kind in SKY_KINDS else BASELINE[ground] - SIZES[thing.size]
+
+
 def draw_thing(pen, thing, scene):
-    """All copies of one thing, standing on the ground or hanging in the sky."""
-    side = SIZES[thing.size]
-    top = 16 if thing.kind in SKY_KINDS else BASELINE[scene.ground] - side
+    """All copies of one thing."""
     for left in thing_lefts(thing):
-        brush = Brush(pen, left, top, side, scene.time, bright=0.5)
+        brush = Brush(pen, left, thing_top(thing, scene.ground), SIZES[thing.size], scene.time,
+                      bright=0.5)
         PAINTERS[thing.kind](brush, COLORS[thing.color])
 
 
-def draw(scene):
-    """The picture of a scene as a 384x384 RGB image."""
+def draw(scene, with_things=True):
+    """The picture of a scene as a 384x384 RGB image, on demand without its things."""
     image = Image.new("RGB", (SIZE * SCALE, SIZE * SCALE))
     pen = ImageDraw.Draw(image)
     brush = Brush(pen, 0, 0, 128, scene.time)
@@ -458,7 +462,7 @@ def draw(scene):
     if scene.mountain:
         draw_mountain(brush, scene.mountain, HORIZON[scene.ground])
     draw_ground(brush, scene)
-    for thing in scene.things:
+    for thing in scene.things if with_things else ():
         draw_thing(pen, thing, scene)
     return image.reduce(SCALE)
 

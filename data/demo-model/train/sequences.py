@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What the transformer reads: words, pictures to look at, image tokens; and the logits behind them.
-"""Logits come as [rows, positions, codes]; each position sees the words and the tokens before it.
+# What the transformer reads: words, pictures to look at, image tokens; and its states behind them.
+"""States come as [rows, positions, dim]; each position sees the words and the tokens before it.
 
 Rows may be sparse: a `Choice` keeps some positions of each picture and leaves the rest out.
 """
@@ -61,12 +61,12 @@ def mask_of(prompts, n_positions, n_before=0):
     return hide((there & causal(total - n_before, total)) | own)[:, None]
 
 
-def text_logits(editor, prompts, tokens, choice):
+def text_states(editor, prompts, tokens, choice):
     """Behind whole prompts."""
     x, places = join(editor, prompts, tokens, choice)
     n = choice.at.shape[1]
     hidden = editor.language_model.model(x, places=places, mask=mask_of(prompts, n))
-    return editor.gen_head(hidden[:, -n:])
+    return hidden[:, -n:]
 
 
 def picture_blocks(editor, batch, features, seen):
@@ -89,7 +89,7 @@ def picture_blocks(editor, batch, features, seen):
     return x.gather(1, places[..., None].expand(-1, -1, SHAPE.dim)), places
 
 
-def edit_logits(editor, batch, features, choice):
+def edit_states(editor, batch, features, choice):
     """Behind a picture and an instruction; the edits of one picture share its block's pass.
 
     `choice` has a row for each picture: what is there of it, and what its edits predict.
@@ -103,4 +103,4 @@ def edit_logits(editor, batch, features, choice):
     x, places = join(editor, batch.prompts, batch.tokens, choice.repeated(times))
     hidden = llama(x, caches=shared, places=places + len(batch.blocks[0]),
                    mask=mask_of(batch.prompts, n, n_block))
-    return editor.gen_head(hidden[:, -n:])
+    return hidden[:, -n:]

@@ -81,7 +81,7 @@ def random_batch(rng, codes, whole):
         picture = scenes.draw(scene)
         left, top = (0, 0) if whole else random_corner(rng, scene)
         side = SHAPE.grid if whole else CROP
-        all_ids.append(codes.encode(picture)[top:top + side, left:left + side])
+        all_ids.append(codes.encode(scene)[top:top + side, left:left + side])
         all_pixels.append(to_tensor(picture)[:, top * 16:(top + side) * 16,
                                              left * 16:(left + side) * 16])
     return torch.stack(all_ids), torch.stack(all_pixels)

@@ -22,9 +22,10 @@ from torch import nn
 from checkpoint import start_from
 from codes import Codes
 from data import Data
+from families import Families
 from model import SHAPE, Editor
 from muon import Optimizers, fast_products
-from sequences import N_IMAGE, Choice, edit_logits, everything, text_logits
+from sequences import N_IMAGE, Choice, edit_states, everything, text_states
 from workers import drawn
 
 DROP = 0.1  # share of captions replaced by padding: the unconditional row of guidance
@@ -42,6 +43,7 @@ LENGTH_LAYER, LONGEST = 1, 64
 HELPERS = ("words", "edit words", "length", "codes", "blindness")
 HELPERS_WEIGHT = 0.5  # of the losses that only help to learn; it follows the rate down
 TEXTS = {"sparse": 32, "band": 12, "whole": 8}
+HEADED = 0.4  # of the places of rows that are not sparse
 BANDS = 0.35  # share of the whole captions that keep a band only
 SKY_ROWS, GROUND_ROWS = slice(1, 7), slice(13, 22)  # of tokens, where things may stand
 BAND_ROWS, BAND_ABOVE = 10, 24  # rows of a band, and places above it
@@ -153,13 +155,24 @@ def blindness(editor, features, codes):
 CHOICES = {"sparse": some_places, "band": band, "whole": everything}
 
 
+def image_loss(editor, states, tokens, choice, density):
+    """Cross-entropy at the places of sparse rows, else at a share: image heads are costly."""
+    wanted = choice.of(tokens)
+    if density != "sparse":
+        at = torch.multinomial(worth()[choice.at], int(choice.at.shape[1] * HEADED))
+        states = states.gather(1, at[..., None].expand(-1, -1, SHAPE.dim))
+        wanted = wanted.gather(1, at)
+    return entropy(editor.gen_head(states), wanted, SMOOTHING)
+
+
 def text_loss(editor, recall, data, rng, density, times=1):
     """Losses of a batch of captions, so many times as large as on a CPU."""
     batch = data.texts(rng, TEXTS[density] * times, DROP).to(torch.get_default_device())
     choice = CHOICES[density](len(batch.prompts))
     with fast_products():
-        logits = text_logits(editor, batch.prompts, batch.tokens, choice)
-    return {f"text {density}": entropy(logits, choice.of(batch.tokens), SMOOTHING),
+        states = text_states(editor, batch.prompts, batch.tokens, choice)
+        loss = image_loss(editor, states, batch.tokens, choice, density)
+    return {f"text {density}": loss,
             "words": recall.words(batch.prompts, choice.at.shape[1])}
 
 
@@ -172,9 +185,9 @@ def edit_loss(editor, recall, data, rng, density, times=1):
               else some_places(n_pictures, n_places))
     with fast_products():
         features = editor.look(batch.pixels)
-        logits = edit_logits(editor, batch, features, choice)
-    wanted = choice.repeated(n_edits).of(batch.tokens)
-    return {f"edit {density}": entropy(logits, wanted, SMOOTHING),
+        states = edit_states(editor, batch, features, choice)
+        loss = image_loss(editor, states, batch.tokens, choice.repeated(n_edits), density)
+    return {f"edit {density}": loss,
             "edit words": recall.words(batch.prompts, choice.at.shape[1]),
             "length": recall.length(batch.prompts, choice.at.shape[1]),
             "codes": recall.codes(editor), "blindness": blindness(editor, features, batch.codes)}
@@ -206,12 +219,12 @@ def measure(editor, exam):
     (texts, *edits), found = exam, []
     with fast_products():
         for words in (texts.prompts, texts.prompts[1:] + texts.prompts[:1]):
-            logits = text_logits(editor, words, texts.tokens, everything(len(words)))
-            found.append(entropy(logits, texts.tokens))
+            states = text_states(editor, words, texts.tokens, everything(len(words)))
+            found.append(entropy(editor.gen_head(states), texts.tokens))
         for batch in edits:
             whole = everything(len(batch.rows))
-            logits = edit_logits(editor, batch, editor.look(batch.pixels), whole)
-            found.append(entropy(logits, batch.tokens))
+            states = edit_states(editor, batch, editor.look(batch.pixels), whole)
+            found.append(entropy(editor.gen_head(states), batch.tokens))
     return [value.item() * N_IMAGE for value in found]
 
 
@@ -273,7 +286,8 @@ def prepare(options):
     """The model at its start, and the data."""
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
-    torch.set_default_device(options.device)
+    if options.device != "cpu":
+        torch.set_default_device(options.device)
     codes, painter = Codes(options.codes), Editor()
     data = drawn(Data(codes), options.codes, options.workers, options.seed)
     painter.gen_embed.weight.data.copy_(codes.vectors * SHAPE.code_dim ** 0.5)
@@ -290,6 +304,8 @@ def train(options):
     recall, mean = Recall(painter, data.vocabulary.word_ids()), {}
     named = (*painter.named_parameters(), *recall.named_parameters())
     optimizer = Optimizers(named, is_inner, options.rate, 0.01)
+    families = [Families(part.weight, options.rate)
+                for part in (painter.gen_head.vision_head, painter.gen_embed)]
     average, step, spent = resume(path, painter, recall, optimizer)
     exam = examination(Data(data.codes), options.edits)
     random.seed(options.seed + step)
@@ -302,7 +318,11 @@ def train(options):
             painter, recall, data, rng, density, options.batch)
         helpers = sum(losses.get(name, 0) for name in HELPERS)
         (losses[f"{kind} {density}"] + HELPERS_WEIGHT * rate * helpers).backward()
+        for family in families:
+            family.take()
         optimizer.step(rate)
+        for family in families:
+            family.step(rate)
         follow(average, painter, step)
         step += 1
         for name, loss in losses.items():
