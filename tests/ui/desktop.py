@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 # The part of a desktop that programs ask to stay awake: desktop.py LOG
-"""Owns the inhibit portal on the session bus and writes a line for each request and its end: what is
-asked for (flags of the portal: 4 = suspend) and why. Says "ready" once it can be asked."""
+"""Owns the inhibit portal on the session bus and writes a line for each request and its end: what
+is asked for (flags of the portal: 4 = suspend) and why. Says "ready" once it can be asked."""
 
 import itertools
 import sys
