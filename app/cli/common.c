@@ -3,6 +3,7 @@
 #include "app/cli/common.h"
 
 #include "app/model-folder.h"
+#include "app/model-open.h"
 
 #include <glib/gstdio.h>
 #include <signal.h>
@@ -96,21 +97,17 @@ static bool on_preparing(size_t n_done, size_t n_total, void *user_data) {
   return true;
 }
 
-gboolean cli_is_on_card(const JanusModelInfo *info) {
-  return !g_str_equal(info->device, "cpu");
-}
-
 gboolean cli_prepare_model(const CliCommon *common, JanusModel **model) {
   g_auto(Folders) folders = {NULL};
   const JanusModelOptions options = model_options(common, &folders);
-  const gboolean was_on_card = cli_is_on_card(janus_model_get_info(*model));
+  const gboolean was_on_card = limner_model_is_on_card(*model);
   Preparing preparing = {.begin_us = g_get_monotonic_time()};
   JanusError error = {0};
   const bool ok = janus_model_settle(model, &options, on_preparing, &preparing, &error);
   const double seconds = (double)(g_get_monotonic_time() - preparing.begin_us) / G_USEC_PER_SEC;
   if (preparing.is_shown)
     fprintf(stderr, "\r\033[K");
-  if (ok && was_on_card && !cli_is_on_card(janus_model_get_info(*model)))
+  if (ok && was_on_card && !limner_model_is_on_card(*model))
     say_model(common, janus_model_get_info(*model));
   if (!ok)
     cli_fail_engine(&error);

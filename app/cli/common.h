@@ -27,8 +27,6 @@ int cli_info_picture(const CliCommon *common, const char *path);
 // one line on stderr. `info` receives borrowed facts and may be NULL.
 JanusModel *cli_open_model(const CliCommon *common, const JanusModelInfo **info);
 
-gboolean cli_is_on_card(const JanusModelInfo *info);
-
 // Makes what a run needs of its weights, saying how far it is on a terminal; FALSE after one line
 // on stderr. Where "auto" took a card that fails at it, *model becomes another, on the CPU; it may
 // be NULL when this fails.

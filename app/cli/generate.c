@@ -4,6 +4,7 @@
 #include "app/cli/edit.h"
 #include "app/cli/output.h"
 #include "app/cli/watch.h"
+#include "app/model-open.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -185,9 +186,9 @@ static void say_memory(const Options *o, JanusModel *model) {
 }
 
 // Whether "auto" took a card that failed in the middle of the job; then says so.
-static gboolean is_for_cpu(const Options *o, const JanusModelInfo *info, LimnerJob *job) {
+static gboolean is_for_cpu(const Options *o, const JanusModel *model, LimnerJob *job) {
   const GError *error = limner_job_get_error(job);
-  if (!error || !cli_is_on_card(info) || !g_str_equal(o->common.device, "auto") ||
+  if (!error || !limner_model_is_on_card(model) || !g_str_equal(o->common.device, "auto") ||
       !limner_engine_error_is_of_device(error))
     return FALSE;
   g_autofree char *sentence = limner_engine_error_dup_sentence(error);
@@ -206,7 +207,7 @@ static int paint(const Options *o, LimnerInput *input, const CliOutput *output, 
   CliInterrupt interrupt;
   cli_interrupt_begin(&interrupt, job);
   cli_watch_job(job, model, o->common.verbose);
-  const gboolean goes_on = is_for_cpu(o, info, job);
+  const gboolean goes_on = is_for_cpu(o, model, job);
   const int status = goes_on ? CLI_GO_ON : conclude(o, output, info, &interrupt);
   cli_interrupt_end(&interrupt);
   janus_model_free(model);

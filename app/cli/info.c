@@ -2,6 +2,8 @@
 // limner-cli info: what a model is and needs.
 #include "app/cli/common.h"
 
+#include "app/model-open.h"
+
 #include <stdio.h>
 
 // Lengths for the estimates.
@@ -21,7 +23,7 @@ static JanusMemory estimate(const JanusModel *model, JanusWeights weights, bool 
 static guint64 find_room(const JanusModel *model) {
   uint64_t total_bytes = 0, free_bytes = 0;
   janus_model_measure_memory(model, &total_bytes, &free_bytes);
-  return cli_is_on_card(janus_model_get_info(model)) ? free_bytes : total_bytes;
+  return limner_model_is_on_card(model) ? free_bytes : total_bytes;
 }
 
 // Said of what does not fit.
