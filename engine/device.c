@@ -108,15 +108,19 @@ bool device_open(const JanusModelOptions *options, jk_device **out, char name[DE
 
 // --- what there is ------------------------------------------------------------------------------
 
-bool device_has_card(int index, JanusError *why_not) {
-  jk_card card;
+static bool describe_card(int index, jk_card *card, JanusError *why_not) {
   char reason[200] = "";
   if (index >= MAX_CARDS)
     return false;
-  const jk_status status = jk_cuda_describe(index, &card, reason, sizeof reason);
+  const jk_status status = jk_cuda_describe(index, card, reason, sizeof reason);
   return status == JK_OK ||
          janus_fail(why_not, status == JK_NO_DEVICE ? JANUS_ERROR_UNSUPPORTED : JANUS_ERROR_DEVICE,
                     "device cuda:%d cannot be used: %s", index, reason);
+}
+
+bool device_has_card(int index, JanusError *why_not) {
+  jk_card card;
+  return describe_card(index, &card, why_not);
 }
 
 static void describe_cpu(JanusDevice *device) {
@@ -125,13 +129,11 @@ static void describe_cpu(JanusDevice *device) {
 }
 
 int janus_devices_list(JanusDevice *devices, int most, JanusError *why_no_card) {
+  jk_card card;
   int n = 0;
   if (most > 0)
     describe_cpu(&devices[n++]);
-  for (int i = 0; n < most && device_has_card(i, i == 0 ? why_no_card : NULL); i++) {
-    jk_card card;
-    char reason[200] = "";
-    jk_cuda_describe(i, &card, reason, sizeof reason);
+  for (int i = 0; n < most && describe_card(i, &card, i == 0 ? why_no_card : NULL); i++) {
     JanusDevice *device = &devices[n++];
     *device = (JanusDevice){.total_bytes = card.n_bytes};
     snprintf(device->name, sizeof device->name, "cuda:%d", i);

@@ -5,6 +5,9 @@
 
 #include "engine/engine.h"
 
+// Of a prompt, where memory is foretold before there is one.
+enum { USUAL_PROMPT_TOKENS = 64 };
+
 // What a process may take.
 typedef struct MemoryRoom {
   uint64_t

@@ -231,7 +231,6 @@ static JanusModel *open_on(const JanusModelOptions *options, JanusError *error) 
 
 // Whether a card has room to paint a picture, in what is free there now.
 static bool has_room(const JanusModel *model, JanusError *error) {
-  enum { USUAL_PROMPT_TOKENS = 64 };
   const JanusMemory needed = janus_estimate_memory(model, 1, USUAL_PROMPT_TOKENS, false);
   const MemoryRoom room = model_memory_room(model);
   return janus_memory_check_room(&needed, &room, error);

@@ -14,7 +14,7 @@ enum { ROUND_WORDS = 64 };
 // The default budget is this part of the machine's memory: one picture of a model of 7 B parameters
 // with bf16 keys takes 0.9 GB, which a machine of 8 GB may keep. A card's is this part of what it
 // has free beside the weights and one edit, since others may want some as well.
-enum { MEMORY_PARTS = 6, CARD_PARTS = 2, USUAL_PROMPT_TOKENS = 64 };
+enum { MEMORY_PARTS = 6, CARD_PARTS = 2 };
 
 int picture_prefix_common(const JanusPrompt *prompt) {
   return prompt->codes_at;

@@ -3,6 +3,7 @@
 #include "engine/weights.h"
 
 #include "engine/error.h"
+#include "engine/memory.h"
 #include "engine/model-make.h"
 
 #include <stdio.h>
@@ -28,7 +29,7 @@ bool janus_weights_parse(const char *text, JanusWeights *weights) {
   return false;
 }
 
-enum { SMALL_MODEL_BYTES = 500000000, USUAL_PROMPT_TOKENS = 64 };
+enum { SMALL_MODEL_BYTES = 500000000 };
 
 static uint64_t bytes_of_edit(const JanusModel *model, JanusWeights weights) {
   return janus_estimate_memory_in(model, weights, 1, USUAL_PROMPT_TOKENS, true).total_bytes;
