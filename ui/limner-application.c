@@ -51,7 +51,7 @@ static void quit(GSimpleAction *action, GVariant *parameter, gpointer data) {
     gtk_window_close(item->data);
 }
 
-// The one main window, whichever is the active one; NULL = there is none yet.
+// The one main window; a dialog may be the active one. NULL = there is none yet.
 static LimnerWindow *find_window(LimnerApplication *self) {
   for (GList *item = gtk_application_get_windows(GTK_APPLICATION(self)); item; item = item->next)
     if (LIMNER_IS_WINDOW(item->data))
@@ -79,19 +79,11 @@ static void limner_application_activate(GApplication *application) {
   open_wanted_model(self, window);
 }
 
-// A dialog may be the active window.
-static LimnerWindow *get_window(LimnerApplication *self) {
-  for (GList *item = gtk_application_get_windows(GTK_APPLICATION(self)); item; item = item->next)
-    if (LIMNER_IS_WINDOW(item->data))
-      return item->data;
-  return NULL;
-}
-
 // Also what the desktop asks for over its bus.
 static void limner_application_open(GApplication *application, GFile **files, int n_files,
                                     const char *hint) {
   g_application_activate(application);
-  limner_window_open(get_window(LIMNER_APPLICATION(application)), files, (guint)n_files);
+  limner_window_open(find_window(LIMNER_APPLICATION(application)), files, (guint)n_files);
 }
 
 static void open_arguments(GApplication *application, GApplicationCommandLine *command_line,
