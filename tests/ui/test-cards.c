@@ -3,12 +3,12 @@
 // the button that goes on with the processor, and the choice of a device. The argument is a small
 // model folder, with which jobs are really run.
 #define WAIT_S 100 // the emulated card is slow; observed: 12
+#include "tests/ui/remove-all.h"
 #include "tests/ui/waiting.h"
 #include "ui/limner-model-dialog.h"
 #include "ui/limner-settings.h"
 #include "ui/limner-window-private.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
 
 // Behind those that open a card and check what it computes; some tokens are painted by then.
@@ -25,17 +25,6 @@ typedef struct Desk {
   LimnerJobQueue *queue;
   LimnerWindow *window;
 } Desk;
-
-static void remove_all(const char *path) {
-  GDir *dir = g_dir_open(path, 0, NULL);
-  const char *name;
-  while (dir && (name = g_dir_read_name(dir))) {
-    g_autofree char *child = g_build_filename(path, name, NULL);
-    remove_all(child);
-  }
-  g_clear_pointer(&dir, g_dir_close);
-  g_remove(path);
-}
 
 static void settle(void) {
   const gint64 end_us = g_get_monotonic_time() + 300000;

@@ -3,6 +3,7 @@
 // The argument is a small model folder.
 #include "app/draft.h"
 #include "app/recipe.h"
+#include "tests/ui/remove-all.h"
 #include "tests/ui/waiting.h"
 #include "ui/limner-kept.h"
 #include "ui/limner-library-list.h"
@@ -10,8 +11,6 @@
 #include "ui/limner-progress.h"
 #include "ui/limner-thumbnail.h"
 #include "ui/limner-window-private.h"
-
-#include <glib/gstdio.h>
 
 enum { SIZE_PX = 16 };
 
@@ -28,17 +27,6 @@ static Place place_new(void) {
   place.pictures = g_build_filename(place.root, "pictures", NULL);
   place.state = g_build_filename(place.root, "state", NULL);
   return place;
-}
-
-static void remove_all(const char *path) {
-  GDir *dir = g_dir_open(path, 0, NULL);
-  const char *name;
-  while (dir && (name = g_dir_read_name(dir))) {
-    g_autofree char *child = g_build_filename(path, name, NULL);
-    remove_all(child);
-  }
-  g_clear_pointer(&dir, g_dir_close);
-  g_remove(path);
 }
 
 static void place_clear(Place *place) {

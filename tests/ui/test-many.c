@@ -6,6 +6,7 @@
 // is said beside it. Observed figures stand beside the bounds: two cores, software drawing.
 #include "app/png-text.h"
 #include "app/recipe.h"
+#include "tests/ui/remove-all.h"
 #include "tests/ui/waiting.h"
 #include "ui/limner-library-page.h"
 #include "ui/limner-window-private.h"
@@ -69,17 +70,6 @@ static void write_many(const char *folder) {
   }
   for (guint i = 0; i < G_N_ELEMENTS(pixels); i++)
     g_bytes_unref(pixels[i]);
-}
-
-static void remove_all(const char *path) {
-  GDir *dir = g_dir_open(path, 0, NULL);
-  const char *name;
-  while (dir && (name = g_dir_read_name(dir))) {
-    g_autofree char *child = g_build_filename(path, name, NULL);
-    remove_all(child);
-  }
-  g_clear_pointer(&dir, g_dir_close);
-  g_remove(path);
 }
 
 // --- measuring -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 // Working with what is painted: comparing pictures, and the window's ways to them. The argument is
 // a small model folder, with which jobs are really run.
 #include "app/recipe.h"
+#include "tests/ui/remove-all.h"
 #include "tests/ui/waiting.h"
 #include "ui/limner-canvas.h"
 #include "ui/limner-divider.h"
@@ -13,8 +14,6 @@
 #include "ui/limner-stage.h"
 #include "ui/limner-window-private.h"
 
-#include <glib/gstdio.h>
-
 static const char *model_folder;
 
 // --- a window with a library ---------------------------------------------------------------------
@@ -25,17 +24,6 @@ typedef struct Studio {
   LimnerJobQueue *queue;
   LimnerWindow *window;
 } Studio;
-
-static void remove_all(const char *path) {
-  GDir *dir = g_dir_open(path, 0, NULL);
-  const char *name;
-  while (dir && (name = g_dir_read_name(dir))) {
-    g_autofree char *child = g_build_filename(path, name, NULL);
-    remove_all(child);
-  }
-  g_clear_pointer(&dir, g_dir_close);
-  g_remove(path);
-}
 
 static void settle(void) {
   gint64 quiet_us = g_get_monotonic_time() + 100000;
