@@ -2,6 +2,25 @@
 # Driving the real window with keys and pointer, as a person does. Sourced by bash, inside
 # with-display. Sets `window` (its X id) and `pid`; every wait is bounded.
 
+number=0
+failures=0
+# check NAME COMMAND...: one point of TAP; with LIMNER_TEST_SHOTS a picture of the screen when it
+# fails.
+check() {
+  local name=$1
+  shift
+  number=$((number + 1))
+  if "$@"; then
+    echo "ok $number - $name"
+  else
+    echo "not ok $number - $name"
+    failures=$((failures + 1))
+    if [ -n "${LIMNER_TEST_SHOTS:-}" ]; then
+      import -window root "$LIMNER_TEST_SHOTS/failed-${0##*/}-$number.png" 2>/dev/null
+    fi
+  fi
+}
+
 now_ms() { date +%s%3N; }
 
 # What the program has computed so far, all threads together; bounds on it hold on a busy machine.
