@@ -45,10 +45,13 @@ static void close_fd(int *fd) {
 void limner_draft_free(LimnerDraft *draft) {
   if (!draft)
     return;
+  const gboolean is_held = draft->id && draft->lock >= 0;
   close_fd(&draft->tokens);
-  if (draft->id && draft->lock >= 0)
+  if (is_held)
     draft_sweep(draft->library->drafts, draft->id);
   close_fd(&draft->lock);
+  if (is_held)
+    library_tell_changed(draft->library); // what nobody holds is listed
   limner_request_free(draft->request);
   g_free(draft->id);
   g_free(draft->model_folder);

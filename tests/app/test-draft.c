@@ -291,6 +291,14 @@ static void test_input_gone(void) {
   place_clear(&place);
 }
 
+static void on_changed(LimnerLibrary *library, gboolean *is_told) {
+  *is_told = TRUE;
+}
+
+static gboolean is_true(gpointer value) {
+  return *(gboolean *)value;
+}
+
 static void test_discarded(void) {
   Place place = place_new();
   JanusModel *model = open_tiny();
@@ -298,7 +306,12 @@ static void test_discarded(void) {
   const LimnerRequest request = request_for(NULL, 7);
   LimnerDraft *draft = limner_library_new_draft(library, &request, "demo");
   g_autofree char *id = g_strdup(limner_draft_get_id(draft));
+  while (g_main_context_iteration(NULL, FALSE))
+    ;
+  gboolean is_told = FALSE;
+  g_signal_connect(library, "changed", G_CALLBACK(on_changed), &is_told);
   limner_draft_free(draft);
+  wait_until(is_true, &is_told); // from now on it can be listed
   g_assert_cmpuint(count_drafts(library), ==, 1);
   g_assert_true(limner_library_discard_draft(library, id, NULL));
   g_assert_cmpuint(count_drafts(library), ==, 0);
