@@ -13,6 +13,7 @@ import grammar
 import scenes
 import strange
 import trials
+from codes import FIRST_BACKDROP
 from vocabulary import Vocabulary
 
 PLAIN = 0.7  # share of captions in the plainest wording, from which words are learned soonest
@@ -20,7 +21,9 @@ PLAIN = 0.7  # share of captions in the plainest wording, from which words are l
 SCENES = {"size": 4000, "again": 0.8}
 STARTS = {"size": 2000, "again": 0.9}  # of edits
 ORDERS = 12  # edits kept of each start
-NEAR = 0.05  # share of an input's tokens that are another code near the right one
+# Share of an input's tokens that are another code near the right one; as the encoder errs.
+NEAR_THINGS, NEAR_BACKDROPS = 0.2, 0.05
+EXACT = 0.4  # share of the inputs without such errors
 EMPTY = 0.1  # share of edits that put the first thing into an empty scene
 STRANGE = 0.08  # share of pictures to edit that are not of this world; a scene answers them
 ROWS = ("full", "part", "uncond")  # of guidance for edits
@@ -163,7 +166,9 @@ class Data:
         """Tokens as an encoder that errs a little gives them."""
         place = tokens.device
         other = self.near[tokens, torch.randint(0, self.near.shape[1], tokens.shape, device=place)]
-        share = NEAR if rng.random() < 0.5 else 0
+        if rng.random() < EXACT:
+            return tokens
+        share = torch.where(tokens < FIRST_BACKDROP, NEAR_THINGS, NEAR_BACKDROPS)
         return torch.where(torch.rand(tokens.shape, device=place) < share, other, tokens)
 
     def edits(self, rng, n_pictures, n_edits, rows=None):

@@ -24,8 +24,9 @@ WEATHER_ORDERS = {
 }
 NOT_CLOUDS = {"clear the sky": "stop the rain", "remove the clouds": "make it stop",
               "make the sky clear": "make the sky clear"}
-WEIGHTS = {"time": 4, "recolor": 4, "weather": 1, "add": 1.5, "remove": 1.5, "replace": 1,
-           "move": 1, "resize": 1}
+# What is learned last is asked most.
+WEIGHTS = {"time": 2, "recolor": 3, "weather": 1.5, "add": 3, "remove": 2, "replace": 2,
+           "move": 1.5, "resize": 1.5}
 
 
 def named(wording, thing):

@@ -44,12 +44,12 @@ HELPERS = ("words", "edit words", "length", "codes", "blindness")
 HELPERS_WEIGHT = 0.5  # of the losses that only help to learn; it follows the rate down
 TEXTS = {"sparse": 32, "band": 12, "whole": 8}
 HEADED = 0.4  # of the places of rows that are not sparse
-BANDS = 0.35  # share of the whole captions that keep a band only
+BANDS = 0.4  # share of the whole pictures that keep a band only
 SKY_ROWS, GROUND_ROWS = slice(1, 7), slice(13, 22)  # of tokens, where things may stand
 BAND_ROWS, BAND_ABOVE = 10, 24  # rows of a band, and places above it
-# Pictures, edits of each, and places of both that are kept; copying is learned among few places
-# and has to become exact among many.
-EDITS = {"sparse": ((8, 4, FEW), (5, 4, 160)), "whole": ((2, 3, N_IMAGE),)}
+# Pictures, edits of each, and of sparse ones the places of both that are kept; copying is learned
+# among few places and has to become exact among many.
+EDITS = {"sparse": ((8, 4, FEW), (5, 4, 160)), "band": ((3, 4),), "whole": ((2, 3),)}
 
 
 def worth():
@@ -178,11 +178,9 @@ def text_loss(editor, recall, data, rng, density, times=1):
 
 def edit_loss(editor, recall, data, rng, density, times=1):
     """Losses of a batch of edits, so many times as large as on a CPU."""
-    n_pictures, n_edits, n_places = rng.choice(EDITS[density])
-    n_pictures *= times
-    batch = data.edits(rng, n_pictures, n_edits).to(torch.get_default_device())
-    choice = (everything(n_pictures) if n_places == N_IMAGE
-              else some_places(n_pictures, n_places))
+    n_pictures, n_edits, *few = rng.choice(EDITS[density])
+    batch = data.edits(rng, n_pictures * times, n_edits).to(torch.get_default_device())
+    choice = CHOICES[density](n_pictures * times, *few)
     with fast_products():
         features = editor.look(batch.pixels)
         states = edit_states(editor, batch, features, choice)
@@ -279,7 +277,7 @@ def draw_kind(rng, options):
     sparse = options.sparse_edits if kind == "edit" else options.sparse
     if rng.random() < sparse:
         return kind, "sparse"
-    return kind, "band" if kind == "text" and rng.random() < BANDS else "whole"
+    return kind, "band" if rng.random() < BANDS else "whole"
 
 
 def prepare(options):
