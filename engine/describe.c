@@ -79,6 +79,7 @@ static bool make_prompt(const JanusModel *model, const JanusQuestion *question, 
 
 // --- memory -------------------------------------------------------------------------------------
 
+// Caller holds model->lock.
 static JanusMemory estimate(const JanusModel *model, int n_prompt, int max_tokens) {
   const JanusConfig *config = &model->config;
   const JanusWeights weights = model->info.weights;
@@ -98,7 +99,11 @@ static JanusMemory estimate(const JanusModel *model, int n_prompt, int max_token
 
 JanusMemory janus_estimate_describing(const JanusModel *model, int n_prompt_tokens,
                                       int max_tokens) {
-  return estimate(model, n_prompt_tokens + model->config.n_image_tokens + 2, max_tokens);
+  const int n_prompt = n_prompt_tokens + model->config.n_image_tokens + 2;
+  pthread_mutex_lock(model_lock(model));
+  const JanusMemory memory = estimate(model, n_prompt, max_tokens);
+  pthread_mutex_unlock(model_lock(model));
+  return memory;
 }
 
 // --- making and releasing -----------------------------------------------------------------------
@@ -156,9 +161,9 @@ JanusAnswer *janus_answer_new(JanusModel *model, const JanusQuestion *question, 
   int max_tokens = 0;
   if (!check(model, question, error) || !make_prompt(model, question, &prompt, &max_tokens, error))
     return NULL;
-  const JanusMemory needed = estimate(model, prompt.n_ids, max_tokens);
   JanusAnswer *answer = NULL;
   pthread_mutex_lock(&model->lock);
+  const JanusMemory needed = estimate(model, prompt.n_ids, max_tokens);
   const bool has_room = picture_prefixes_make_room(model, &needed, 0, error);
   pthread_mutex_unlock(&model->lock);
   if (has_room)

@@ -263,7 +263,8 @@ typedef struct JanusMemory {
 
 // For `n_samples` pictures after a prompt of n_prompt_tokens, which for an edit does not count the
 // picture's own positions. What the model keeps of pictures is not counted: a part of this for an
-// edit of such a picture, and dropped before a request does not fit. Pure arithmetic; any thread.
+// edit of such a picture, and dropped before a request does not fit. Arithmetic; any thread, but it
+// waits where another makes weights.
 JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens,
                                   bool is_edit);
 

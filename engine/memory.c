@@ -15,8 +15,8 @@ static unsigned groups_of(bool is_edit) {
   return MODEL_LANGUAGE | MODEL_DECODER | (is_edit ? MODEL_ENCODER | MODEL_SIGLIP : 0);
 }
 
-JanusMemory janus_estimate_memory_in(const JanusModel *model, JanusWeights weights, int n_samples,
-                                     int n_prompt_tokens, bool is_edit) {
+static JanusMemory estimate(const JanusModel *model, JanusWeights weights, int n_samples,
+                            int n_prompt_tokens, bool is_edit) {
   const GenerationPlan plan = generation_plan(n_samples, is_edit, 5, 5);
   const int n_prompt = n_prompt_tokens + (is_edit ? n_picture_positions(model) : 0);
   const PartBytes bytes = model_bytes(model, groups_of(is_edit), weights);
@@ -33,10 +33,19 @@ JanusMemory janus_estimate_memory_in(const JanusModel *model, JanusWeights weigh
   return memory;
 }
 
+JanusMemory janus_estimate_memory_in(const JanusModel *model, JanusWeights weights, int n_samples,
+                                     int n_prompt_tokens, bool is_edit) {
+  pthread_mutex_lock(model_lock(model));
+  const JanusMemory memory = estimate(model, weights, n_samples, n_prompt_tokens, is_edit);
+  pthread_mutex_unlock(model_lock(model));
+  return memory;
+}
+
 JanusMemory janus_estimate_memory(const JanusModel *model, int n_samples, int n_prompt_tokens,
                                   bool is_edit) {
-  JanusMemory memory =
-      janus_estimate_memory_in(model, model->info.weights, n_samples, n_prompt_tokens, is_edit);
+  pthread_mutex_lock(model_lock(model));
+  JanusMemory memory = estimate(model, model->info.weights, n_samples, n_prompt_tokens, is_edit);
   memory.unmade_bytes = model_unmade_bytes(model, groups_of(is_edit));
+  pthread_mutex_unlock(model_lock(model));
   return memory;
 }

@@ -207,8 +207,13 @@ struct JanusModel {
   char device_text[16]; // "cpu" or "cuda:N", likewise
   float **owned_floats; // norms and biases widened to f32, released with the model
   size_t n_owned_floats;
-  pthread_mutex_t lock; // the device does one thing at a time
+  pthread_mutex_t lock; // of the device, which does one thing at a time, and of the parts
 };
+
+// The lock of a model that is only looked at.
+static inline pthread_mutex_t *model_lock(const JanusModel *model) {
+  return &((JanusModel *)model)->lock;
+}
 
 // Whether the weights still are what was opened: false, with a sentence naming the file, when one
 // was shortened, written to or could not be read. Any thread; a system call a file.
