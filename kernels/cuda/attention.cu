@@ -133,6 +133,7 @@ template <int V>
 __global__ void __launch_bounds__(JK_BLOCK)
     attention_kernel(attention_job job, const __grid_constant__ gpu_rows<jk_context> contexts) {
   GPU_SHARED(float, found);
+  gpu_wait();
   const int warp = (int)threadIdx.x / JK_WARP, lane = (int)threadIdx.x % JK_WARP;
   const int head = (int)blockIdx.x, row = job.first_row + (int)blockIdx.y;
   const jk_context &context = rows_at(contexts)[row];

@@ -35,6 +35,7 @@ struct conv_pack_job {
 
 // A thread an output, channel and tap that exists; the rest is zero already.
 __global__ void conv_pack_bf16_kernel(conv_pack_job job) {
+  gpu_wait();
   FOR_ALL(i, job.n) {
     const int tap = (int)(i % N_TAPS), c = (int)(i / N_TAPS % (size_t)job.n_in);
     const int out = (int)(i / N_TAPS / (size_t)job.n_in);
@@ -44,6 +45,7 @@ __global__ void conv_pack_bf16_kernel(conv_pack_job job) {
 }
 
 __global__ void conv_pack_f32_kernel(conv_pack_job job) {
+  gpu_wait();
   FOR_ALL(i, job.n) {
     const size_t tap = i % N_TAPS, rest = i / N_TAPS, n_in = (size_t)job.n_in;
     const size_t place = (tap * n_in + rest % n_in) * (size_t)job.n_out + rest / n_in;
@@ -58,6 +60,7 @@ __device__ __forceinline__ int seen_by(int phase, int tap) {
 
 // A thread an output, channel, phase and folded tap.
 __global__ void conv_fold_kernel(conv_pack_job job) {
+  gpu_wait();
   FOR_ALL(i, job.n) {
     const int folded = (int)(i % N_FOLDED), phase = (int)(i / N_FOLDED % N_PHASES);
     const size_t rest = i / (N_FOLDED * N_PHASES);
@@ -290,6 +293,7 @@ __device__ __forceinline__ int tap_source(int out, int tap, int size, jk_conv_mo
 }
 
 __global__ void __launch_bounds__(JK_BLOCK) conv_f32_kernel(conv_f32_job job) {
+  gpu_wait();
   FOR_ALL(i, job.n) {
     const int out = (int)(i % (size_t)job.n_out);
     const size_t px = i / (size_t)job.n_out;

@@ -245,10 +245,22 @@ static jk_status find_device(int index, cudaDeviceProp *properties, jk_cuda_reas
   return JK_OK;
 }
 
-__global__ void empty_kernel() {}
+__global__ void empty_kernel() {
+  gpu_wait();
+}
+
+// Whether the code that this card runs waits where gpu_wait() says; not so what its driver makes
+// for it of code for an older architecture. LIMNER_CUDA_OVERLAP=0 is for comparisons.
+static bool can_overlap(const cudaDeviceProp *properties) {
+  const char *asked = getenv("LIMNER_CUDA_OVERLAP");
+  cudaFuncAttributes code;
+  return !(asked && strcmp(asked, "0") == 0) && properties->major * 100 >= JK_OVERLAP_ARCH &&
+         cudaFuncGetAttributes(&code, empty_kernel) == cudaSuccess &&
+         code.ptxVersion * 10 >= JK_OVERLAP_ARCH;
+}
 
 // Also whether this build has code for the card.
-static bool make_parts(jk_gpu *gpu) {
+static bool make_parts(jk_gpu *gpu, const cudaDeviceProp *properties) {
   enum { MAX_IDS = 4096 };
   gpu_use(gpu);
   gpu_check(gpu, cudaStreamCreateWithFlags(&gpu->stream, cudaStreamNonBlocking));
@@ -261,6 +273,7 @@ static bool make_parts(jk_gpu *gpu) {
   if (gpu->failure == JK_OK)
     GPU_LAUNCH(gpu, empty_kernel, one, 0);
   gpu_check(gpu, cudaStreamSynchronize(gpu->stream));
+  gpu->overlaps = gpu->failure == JK_OK && can_overlap(properties);
   return gpu->failure == JK_OK;
 }
 
@@ -293,7 +306,7 @@ jk_cuda_module_open(size_t table_bytes, int index, jk_device **out, jk_cuda_reas
   gpu->base.n_threads = 1;
   snprintf(gpu->base.name, sizeof gpu->base.name, "%.80s (cuda:%d)", properties.name, index);
   init_table(&gpu->base);
-  if (!make_parts(gpu)) {
+  if (!make_parts(gpu, &properties)) {
     const jk_status failure =
         gpu->failure == JK_NO_DEVICE
             ? refuse(reason, JK_NO_DEVICE,

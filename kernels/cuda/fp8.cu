@@ -10,6 +10,7 @@ __global__ void __launch_bounds__(JK_BLOCK)
     fp8_scales_kernel(float *scales, const void *matrix, jk_dtype dtype, int n_out, int n_in) {
   const int lane = (int)threadIdx.x % JK_WARP;
   const int out = (int)(blockIdx.x * (JK_BLOCK / JK_WARP) + threadIdx.x / JK_WARP);
+  gpu_wait();
   if (out >= n_out)
     return;
   uint32_t most = 0;
@@ -31,6 +32,7 @@ __global__ void pack_fp8_kernel(uint4 *packed, const float *scales, const void *
                                 jk_dtype dtype, int n_out, int n_in, size_t n) {
   const size_t stride = (size_t)gridDim.x * blockDim.x;
   const int n_steps = jk_ceil_div(n_in, JK_FP8_COLS);
+  gpu_wait();
   for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += stride) {
     const int lane = (int)(i % JK_WARP), step = (int)(i / JK_WARP % (size_t)n_steps);
     const int first_out = (int)(i / JK_WARP / (size_t)n_steps) * JK_TILE_OUTS;
@@ -68,58 +70,6 @@ void gpu_pack_fp8(jk_gpu *gpu, jk_linear *linear, const void *matrix, jk_dtype d
              n);
 }
 
-// --- few rows -----------------------------------------------------------------------------------
-
-// As of bf16, but that a load brings two tiles of columns.
-template <int N_TILES>
-__device__ __forceinline__ void fp8_part(float sums[N_TILES][4], const skinny_job &job, int split) {
-  enum { AHEAD = N_TILES <= 2 ? 8 : 4 };
-  const jk_split_plan plan = jk_plan_splits(JK_FORMAT_FP8, job.n_in);
-  const int begin = split * plan.per_split;
-  const int end = begin + plan.per_split < plan.n_steps ? begin + plan.per_split : plan.n_steps;
-  const uint4 *w =
-      job.weight + (size_t)blockIdx.x * (size_t)plan.n_steps * JK_WARP + threadIdx.x % JK_WARP;
-  for (int step = begin; step < end; step += AHEAD) {
-    uint4 loaded[AHEAD];
-#pragma unroll
-    for (int i = 0; i < AHEAD; i++)
-      loaded[i] = load_once(w + (size_t)(step + i < end ? step + i : end - 1) * JK_WARP);
-#pragma unroll
-    for (int i = 0; i < AHEAD; i++) {
-      if (step + i >= end)
-        continue;
-      skinny_step<N_TILES>(sums, job, fp8_tile(loaded[i], 0), 2 * (step + i));
-      skinny_step<N_TILES>(sums, job, fp8_tile(loaded[i], 1), 2 * (step + i) + 1);
-    }
-  }
-}
-
-template <int N_TILES> __global__ void __launch_bounds__(JK_BLOCK) fp8_kernel(skinny_job job) {
-  __shared__ float parts[JK_N_SPLITS][N_TILES][4][JK_WARP];
-  float sums[N_TILES][4] = {};
-  fp8_part<N_TILES>(sums, job, (int)threadIdx.x / JK_WARP);
-  store_skinny<N_TILES>(parts, sums, job.y, job.scales, job.bias, job.n_rows, job.n_out,
-                        job.accumulate);
-}
-
-static void multiply_few_fp8(jk_gpu *gpu, const skinny_job &job) {
-  const jk_grid grid = jk_plan_skinny(job.n_out);
-  switch (jk_ceil_div(job.n_rows, JK_TILE_ROWS)) {
-  case 1:
-    GPU_LAUNCH(gpu, fp8_kernel<1>, grid, 0, job);
-    return;
-  case 2:
-    GPU_LAUNCH(gpu, fp8_kernel<2>, grid, 0, job);
-    return;
-  case 3:
-  case 4:
-    GPU_LAUNCH(gpu, fp8_kernel<4>, grid, 0, job);
-    return;
-  default:
-    GPU_LAUNCH(gpu, fp8_kernel<6>, grid, 0, job);
-  }
-}
-
 // --- the operation ------------------------------------------------------------------------------
 
 // The same tiles in the same parts whatever the number of rows.
@@ -131,7 +81,7 @@ void gpu_multiply_fp8(jk_gpu *gpu, float *y, const jk_linear *layer, const float
   if (n_rows <= JK_SKINNY_ROWS) {
     const skinny_job job = {y,      weight,       scales,      layer->bias, x,
                             n_rows, layer->n_out, layer->n_in, accumulate,  is_whole};
-    multiply_few_fp8(gpu, job);
+    multiply_few<true>(gpu, job);
     return;
   }
   const jk_split_plan plan = jk_plan_splits(JK_FORMAT_FP8, layer->n_in);

@@ -21,12 +21,15 @@ extern "C" {
 // through the staging ring.
 enum { JK_LAUNCH_ROWS = 48 };
 enum { JK_STAGE_BYTES = 4 << 20 };
+// Code for this architecture and newer ones waits for the launch before its own (gpu_wait).
+#define JK_OVERLAP_ARCH 900
 
 struct jk_gpu {
   jk_device base; // first: the table's `dev` is this
   int index;
   cudaStream_t stream;
   jk_status failure; // the first, for sync()
+  bool overlaps;     // a launch may begin before the one before it has ended
   unsigned char *stage_host, *stage_device;
   size_t staged;            // bytes of the ring that are taken
   struct jk_placed *placed; // arrays that close() releases
@@ -95,12 +98,23 @@ template <typename T> bool gpu_take_rows(jk_gpu *gpu, gpu_rows<T> *rows, const T
   } while (0)
 #define GPU_SHARED(type, name) type *name = (type *)emulated::shared_memory()
 #else
-#define GPU_LAUNCH(gpu, kernel, grid, n_shared_bytes, ...)                                         \
-  do {                                                                                             \
-    kernel<<<dim3((grid).x, (grid).y, (grid).z), (grid).threads, n_shared_bytes, (gpu)->stream>>>( \
-        __VA_ARGS__);                                                                              \
-    gpu_check(gpu, cudaGetLastError());                                                            \
-  } while (0)
+template <typename... Parameters, typename... Arguments>
+void gpu_launch(jk_gpu *gpu, void (*kernel)(Parameters...), jk_grid grid, size_t n_shared_bytes,
+                Arguments &&...arguments) {
+  cudaLaunchAttribute overlap = {};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(grid.x, grid.y, grid.z);
+  config.blockDim = dim3(grid.threads);
+  config.dynamicSmemBytes = n_shared_bytes;
+  config.stream = gpu->stream;
+  config.attrs = &overlap;
+  config.numAttrs = gpu->overlaps ? 1 : 0;
+  gpu_check(gpu, cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
+}
+// n_shared_bytes and the kernel's arguments.
+#define GPU_LAUNCH(gpu, kernel, grid, ...) gpu_launch(gpu, kernel, grid, __VA_ARGS__)
 #define GPU_SHARED(type, name)                                                                     \
   extern __shared__ __align__(16) unsigned char gpu_shared_memory[];                               \
   type *name = (type *)gpu_shared_memory
@@ -109,6 +123,19 @@ template <typename T> bool gpu_take_rows(jk_gpu *gpu, gpu_rows<T> *rows, const T
 // --- on the device ------------------------------------------------------------------------------
 
 #define GPU_ALL_LANES 0xffffffffu
+
+// Every thread of every kernel calls it before it touches what another launch writes, or reads and
+// this one overwrites: from Hopper on a launch begins while the one before it still runs (the PTX
+// manual's griddepcontrol), so that its blocks are there, and what may be fetched earlier is on the
+// way, when the other ends. That may be weights, since no launch is under way when they are made.
+__device__ __forceinline__ void gpu_wait() {
+#ifdef JK_CUDA_EMULATED
+  emulated::wait_for_launches();
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= JK_OVERLAP_ARCH
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 
 template <typename T> __device__ __forceinline__ const T *rows_at(const gpu_rows<T> &rows) {
   return rows.staged ? rows.staged : rows.own;

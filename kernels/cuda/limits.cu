@@ -5,6 +5,7 @@
 enum { READ_AHEAD = 8 };
 
 __global__ void __launch_bounds__(JK_BLOCK) read_kernel(uint64_t *sums, const uint4 *p, size_t n) {
+  gpu_wait();
   const size_t stride = (size_t)gridDim.x * blockDim.x;
   size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
   uint64_t sum = 0;
@@ -39,6 +40,7 @@ static uint64_t read_all(jk_device *dev, const void *p, size_t n_bytes) {
 enum { PEAK_CHAINS = 8, PEAK_STEPS = 4096, PEAK_BLOCKS = 132 * 8 };
 
 __global__ void __launch_bounds__(JK_BLOCK) peak_kernel(float *sums, int n_steps) {
+  gpu_wait();
   float c[PEAK_CHAINS][4] = {};
   const uint32_t word = 0x3f1b3f0du + threadIdx.x;
   const uint32_t a[4] = {word, word, word, word}, b[2] = {word, word};

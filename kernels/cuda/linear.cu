@@ -10,6 +10,7 @@
 __global__ void pack_bf16_kernel(uint4 *packed, const void *matrix, jk_dtype dtype, int n_out,
                                  int n_in, int first_out, size_t n) {
   const size_t stride = (size_t)gridDim.x * blockDim.x;
+  gpu_wait();
   for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += stride) {
     const int n_steps = jk_ceil_div(n_in, JK_TILE_COLS);
     const int lane = (int)(i % JK_WARP), step = (int)(i / JK_WARP % (size_t)n_steps);
@@ -120,7 +121,9 @@ static jk_status linear_create(jk_device *dev, jk_weight weight, jk_weight bias,
   linear->dtype = weight.dtype;
   linear->n_out = weight.n_rows;
   linear->n_in = weight.n_cols;
-  const jk_status status = fill(gpu, linear, &weight, &bias);
+  jk_status status = fill(gpu, linear, &weight, &bias);
+  if (status == JK_OK) // launches fetch weights before they wait for others
+    status = dev->sync(dev);
   if (status != JK_OK) {
     linear_free(dev, linear);
     gpu_take_failure(gpu); // it is told here
@@ -182,67 +185,12 @@ __device__ __forceinline__ void f32_rows(const f32_job &job, int out, int first_
 
 __global__ void __launch_bounds__(JK_BLOCK) f32_kernel(f32_job job) {
   const int out = (int)(blockIdx.x * (JK_BLOCK / JK_WARP) + threadIdx.x / JK_WARP);
+  gpu_wait();
   if (out >= job.n_out)
     return;
   for (int row = (int)blockIdx.y * JK_F32_ROWS; row < job.n_rows;
        row += (int)gridDim.y * JK_F32_ROWS)
     f32_rows(job, out, row);
-}
-
-// --- few rows of bf16 ---------------------------------------------------------------------------
-
-// The weights of several steps are asked for before the first of them is used.
-template <int N_TILES>
-__device__ __forceinline__ void skinny_part(float sums[N_TILES][4], const skinny_job &job,
-                                            int split) {
-  enum { AHEAD = N_TILES <= 2 ? 8 : 4 };
-  const jk_split_plan plan = jk_plan_splits(JK_FORMAT_BF16, job.n_in);
-  int step = split * plan.per_split;
-  const int end = step + plan.per_split < plan.n_steps ? step + plan.per_split : plan.n_steps;
-  const uint4 *w =
-      job.weight + (size_t)blockIdx.x * (size_t)plan.n_steps * JK_WARP + threadIdx.x % JK_WARP;
-  for (; step + AHEAD <= end; step += AHEAD) {
-    uint4 tiles[AHEAD];
-#pragma unroll
-    for (int i = 0; i < AHEAD; i++)
-      tiles[i] = load_once(w + (size_t)(step + i) * JK_WARP);
-#pragma unroll
-    for (int i = 0; i < AHEAD; i++)
-      skinny_step<N_TILES>(sums, job, tiles[i], step + i);
-  }
-  for (; step < end; step++)
-    skinny_step<N_TILES>(sums, job, load_once(w + (size_t)step * JK_WARP), step);
-}
-
-template <int N_TILES> __global__ void __launch_bounds__(JK_BLOCK) skinny_kernel(skinny_job job) {
-  __shared__ float parts[JK_N_SPLITS][N_TILES][4][JK_WARP];
-  float sums[N_TILES][4] = {};
-  skinny_part<N_TILES>(sums, job, (int)threadIdx.x / JK_WARP);
-  store_skinny<N_TILES>(parts, sums, job.y, job.scales, job.bias, job.n_rows, job.n_out,
-                        job.accumulate);
-}
-
-static void multiply_few(jk_gpu *gpu, const skinny_job &job) {
-  const jk_grid grid = jk_plan_skinny(job.n_out);
-  switch (jk_ceil_div(job.n_rows, JK_TILE_ROWS)) {
-  case 1:
-    GPU_LAUNCH(gpu, skinny_kernel<1>, grid, 0, job);
-    return;
-  case 2:
-    GPU_LAUNCH(gpu, skinny_kernel<2>, grid, 0, job);
-    return;
-  case 3:
-    GPU_LAUNCH(gpu, skinny_kernel<3>, grid, 0, job);
-    return;
-  case 4:
-    GPU_LAUNCH(gpu, skinny_kernel<4>, grid, 0, job);
-    return;
-  case 5:
-    GPU_LAUNCH(gpu, skinny_kernel<5>, grid, 0, job);
-    return;
-  default:
-    GPU_LAUNCH(gpu, skinny_kernel<6>, grid, 0, job);
-  }
 }
 
 // --- the operation ------------------------------------------------------------------------------
@@ -261,7 +209,7 @@ static void multiply_bf16(jk_gpu *gpu, float *y, const jk_linear *layer, const f
                             layer->n_in,
                             accumulate,
                             is_whole};
-    multiply_few(gpu, job);
+    multiply_few<false>(gpu, job);
     return;
   }
   const jk_split_plan plan = jk_plan_splits(JK_FORMAT_BF16, layer->n_in);

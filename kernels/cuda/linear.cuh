@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Inside the CUDA module: a product of packed bf16 weights with rows, for linear layers of many
-// rows and for convolutions.
+// Inside the CUDA module: products of packed weights in bf16 and FP8 with few rows, and with many
+// for linear layers and convolutions.
 #ifndef JK_GPU_LINEAR_CUH
 #define JK_GPU_LINEAR_CUH
 
@@ -81,6 +81,47 @@ __device__ __forceinline__ void skinny_step(float sums[N_TILES][4], const skinny
   }
 }
 
+// The next loads of a lane's weights, all asked for before the first is used; behind `end` the last
+// one again.
+template <int N>
+__device__ __forceinline__ void fetch_ahead(uint4 loaded[N], const uint4 *w, int at, int end) {
+#pragma unroll
+  for (int i = 0; i < N; i++)
+    loaded[i] = load_once(w + (size_t)(at + i < end ? at + i : end - 1) * JK_WARP);
+}
+
+// A warp's part of the columns. Its first weights are on the way when the rows are waited for. A
+// load brings a tile of columns, of FP8 two.
+template <int N_TILES, bool IS_FP8>
+__device__ __forceinline__ void skinny_part(float sums[N_TILES][4], const skinny_job &job,
+                                            int split) {
+  enum { AHEAD = N_TILES <= 2 ? 8 : 4 };
+  const jk_split_plan plan = jk_plan_splits(IS_FP8 ? JK_FORMAT_FP8 : JK_FORMAT_BF16, job.n_in);
+  const int begin = split * plan.per_split;
+  const int end = begin + plan.per_split < plan.n_steps ? begin + plan.per_split : plan.n_steps;
+  const uint4 *w =
+      job.weight + (size_t)blockIdx.x * (size_t)plan.n_steps * JK_WARP + threadIdx.x % JK_WARP;
+  uint4 loaded[AHEAD];
+  if (begin < end)
+    fetch_ahead<AHEAD>(loaded, w, begin, end);
+  gpu_wait();
+  for (int step = begin; step < end; step += AHEAD) {
+#pragma unroll
+    for (int i = 0; i < AHEAD; i++) {
+      if (step + i >= end)
+        continue;
+      if (IS_FP8) {
+        skinny_step<N_TILES>(sums, job, fp8_tile(loaded[i], 0), 2 * (step + i));
+        skinny_step<N_TILES>(sums, job, fp8_tile(loaded[i], 1), 2 * (step + i) + 1);
+      } else {
+        skinny_step<N_TILES>(sums, job, loaded[i], step + i);
+      }
+    }
+    if (step + AHEAD < end)
+      fetch_ahead<AHEAD>(loaded, w, step + AHEAD, end);
+  }
+}
+
 // The end of a product of few rows: the warps' parts of a tile of outputs in ascending order.
 template <int N_TILES>
 __device__ __forceinline__ void
@@ -107,6 +148,39 @@ store_skinny(float parts[JK_N_SPLITS][N_TILES][4][JK_WARP], const float sums[N_T
     const float value = total + (bias ? bias[out] : 0.0f);
     float *to = y + (size_t)row * (size_t)n_out + out;
     *to = accumulate ? *to + value : value;
+  }
+}
+
+template <int N_TILES, bool IS_FP8>
+__global__ void __launch_bounds__(JK_BLOCK) skinny_kernel(skinny_job job) {
+  __shared__ float parts[JK_N_SPLITS][N_TILES][4][JK_WARP];
+  float sums[N_TILES][4] = {};
+  skinny_part<N_TILES, IS_FP8>(sums, job, (int)threadIdx.x / JK_WARP);
+  store_skinny<N_TILES>(parts, sums, job.y, job.scales, job.bias, job.n_rows, job.n_out,
+                        job.accumulate);
+}
+
+// Up to JK_SKINNY_ROWS rows.
+template <bool IS_FP8> void multiply_few(jk_gpu *gpu, const skinny_job &job) {
+  const jk_grid grid = jk_plan_skinny(job.n_out);
+  switch (jk_ceil_div(job.n_rows, JK_TILE_ROWS)) {
+  case 1:
+    GPU_LAUNCH(gpu, (skinny_kernel<1, IS_FP8>), grid, 0, job);
+    return;
+  case 2:
+    GPU_LAUNCH(gpu, (skinny_kernel<2, IS_FP8>), grid, 0, job);
+    return;
+  case 3:
+    GPU_LAUNCH(gpu, (skinny_kernel<3, IS_FP8>), grid, 0, job);
+    return;
+  case 4:
+    GPU_LAUNCH(gpu, (skinny_kernel<4, IS_FP8>), grid, 0, job);
+    return;
+  case 5:
+    GPU_LAUNCH(gpu, (skinny_kernel<5, IS_FP8>), grid, 0, job);
+    return;
+  default:
+    GPU_LAUNCH(gpu, (skinny_kernel<6, IS_FP8>), grid, 0, job);
   }
 }
 
@@ -210,6 +284,7 @@ __global__ void __launch_bounds__(JK_MANY_THREADS) many_kernel(many_job job, Row
   const int warp = (int)threadIdx.x / JK_WARP;
   const int out_tile = (int)blockIdx.x * (JK_MANY_OUTS / JK_TILE_OUTS) + warp % 2 * MANY_OUT_TILES;
   const int first_row = (int)blockIdx.y * JK_MANY_ROWS + warp / 2 * (JK_MANY_ROWS / 2);
+  gpu_wait();
   if (out_tile * JK_TILE_OUTS >= job.n_out || first_row >= job.n_rows)
     return;
   many_sums total = {};

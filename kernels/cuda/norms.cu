@@ -25,6 +25,7 @@ template <typename T> __device__ __forceinline__ T block_sum(T value, T *shared)
 __global__ void __launch_bounds__(JK_BLOCK)
     rms_norm_kernel(float *y, const float *x, const float *weight, int dim, float eps) {
   __shared__ float shared[JK_BLOCK];
+  gpu_wait();
   const size_t at = (size_t)blockIdx.x * (size_t)dim;
   float squares = 0.0f;
   for (int i = (int)threadIdx.x; i < dim; i += JK_BLOCK)
@@ -51,6 +52,7 @@ __global__ void __launch_bounds__(JK_BLOCK)
     layer_norm_kernel(float *y, const float *x, const float *weight, const float *bias, int dim,
                       float eps) {
   __shared__ double shared[JK_BLOCK];
+  gpu_wait();
   const size_t at = (size_t)blockIdx.x * (size_t)dim;
   double sum = 0.0, squares = 0.0;
   for (int i = (int)threadIdx.x; i < dim; i += JK_BLOCK)
@@ -86,6 +88,7 @@ struct group_job {
 // A block a partition of pixels: a thread takes whole groups of a pixel and every so many pixels.
 __global__ void __launch_bounds__(JK_BLOCK) group_sums_kernel(group_job job) {
   GPU_SHARED(double, shared);
+  gpu_wait();
   const int size = job.channels / job.n_groups, begin = (int)blockIdx.x * JK_PARTITION_PX;
   const int end = begin + JK_PARTITION_PX < job.n_pixels ? begin + JK_PARTITION_PX : job.n_pixels;
   const int n_beside = JK_BLOCK / job.n_groups > 0 ? JK_BLOCK / job.n_groups : 1;
@@ -121,6 +124,7 @@ __global__ void __launch_bounds__(JK_BLOCK) group_sums_kernel(group_job job) {
 // A block a group: the partitions' sums in an order of their number alone.
 __global__ void __launch_bounds__(JK_BLOCK) group_statistics_kernel(group_job job) {
   __shared__ double shared[JK_BLOCK];
+  gpu_wait();
   double sum = 0.0, squares = 0.0;
   for (int i = (int)threadIdx.x; i < job.n_partitions; i += JK_BLOCK) {
     const double *from = job.sums + 2 * ((size_t)i * (size_t)job.n_groups + blockIdx.x);
@@ -143,6 +147,7 @@ __device__ __forceinline__ float silu(float x) {
 }
 
 __global__ void __launch_bounds__(JK_BLOCK) group_apply_kernel(group_job job) {
+  gpu_wait();
   const int size = job.channels / job.n_groups;
   FOR_VALUES(i, (size_t)job.n_pixels * (size_t)job.channels) {
     const int c = (int)(i % (size_t)job.channels), group = c / size;
@@ -176,6 +181,7 @@ static void group_norm(jk_device *dev, float *y, const float *x, const float *we
 // --- values -------------------------------------------------------------------------------------
 
 __global__ void silu_mul_kernel(float *y, const float *gate, const float *up, size_t n) {
+  gpu_wait();
   FOR_VALUES(i, n)
   y[i] = silu(gate[i]) * up[i];
 }
@@ -188,6 +194,7 @@ static void silu_mul(jk_device *dev, float *y, const float *gate, const float *u
 }
 
 __global__ void gelu_kernel(float *y, const float *x, size_t n) {
+  gpu_wait();
   FOR_VALUES(i, n)
   y[i] = 0.5f * x[i] * (1.0f + erff(x[i] * 0.70710678118654752f));
 }
@@ -208,6 +215,7 @@ struct guide_job {
 
 // Written as kernels/sampling.c has it, so that both devices give the same bits.
 __global__ void guide_kernel(guide_job job) {
+  gpu_wait();
   FOR_VALUES(i, job.n) {
     const float f = job.full[i];
     const float c = job.part && job.w2 != 0.0f ? (f + job.w2 * job.part[i]) / (1.0f + job.w2) : f;

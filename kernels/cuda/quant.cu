@@ -104,6 +104,7 @@ __global__ void __launch_bounds__(JK_BLOCK)
   const int lane = (int)threadIdx.x % JK_WARP;
   const int group = (int)(blockIdx.x * GROUPS_PER_BLOCK + threadIdx.x / JK_WARP);
   const int row = (int)blockIdx.y;
+  gpu_wait();
   if (group >= n_groups)
     return;
   float v[2];
@@ -197,18 +198,16 @@ __device__ __forceinline__ void quant_part(float sums[N_TILES][4], const quant_j
   const int begin = split * plan.per_split;
   const int end = begin + plan.per_split < plan.n_steps ? begin + plan.per_split : plan.n_steps;
   const uint4 *p = job.weight + (size_t)blockIdx.x * (size_t)plan.n_steps * LOADS * JK_WARP + lane;
+  uint4 loaded[AHEAD * LOADS];
+  if (begin < end)
+    fetch_ahead<AHEAD * LOADS>(loaded, p, begin * LOADS, end * LOADS);
+  gpu_wait();
   for (int group = begin; group < end; group += AHEAD) {
-    uint4 loaded[AHEAD][LOADS];
-#pragma unroll
-    for (int i = 0; i < AHEAD * LOADS; i++) {
-      const int at = group * LOADS + i < end * LOADS ? group * LOADS + i : end * LOADS - 1;
-      loaded[i / LOADS][i % LOADS] = load_once(p + (size_t)at * JK_WARP);
-    }
 #pragma unroll
     for (int i = 0; i < AHEAD; i++) {
       if (group + i >= end)
         continue;
-      const uint4 v = loaded[i][0], last = loaded[i][LOADS - 1];
+      const uint4 v = loaded[i * LOADS], last = loaded[i * LOADS + LOADS - 1];
       uint4 w[2] = {v, last};
       if (IS_Q4) {
         const uint4 lower = {q4_levels(v.x), q4_levels(v.y), q4_levels(v.z), q4_levels(v.w)};
@@ -219,6 +218,8 @@ __device__ __forceinline__ void quant_part(float sums[N_TILES][4], const quant_j
       }
       quant_group<N_TILES>(sums, job, w, group + i, plan.n_steps);
     }
+    if (group + AHEAD < end)
+      fetch_ahead<AHEAD * LOADS>(loaded, p, (group + AHEAD) * LOADS, end * LOADS);
   }
 }
 

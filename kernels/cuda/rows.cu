@@ -8,6 +8,7 @@
 
 __global__ void gather_kernel(float *y, jk_weight table,
                               const __grid_constant__ gpu_rows<int32_t> ids) {
+  gpu_wait();
   const size_t n_cols = (size_t)table.n_cols, from = (size_t)rows_at(ids)[blockIdx.x] * n_cols;
   for (int i = (int)threadIdx.x; i < table.n_cols; i += JK_BLOCK)
     y[(size_t)blockIdx.x * n_cols + (size_t)i] = load_as(table.data, table.dtype, from + (size_t)i);
@@ -60,6 +61,7 @@ struct rope_job {
 };
 
 __global__ void rope_kernel(rope_job job, const __grid_constant__ gpu_rows<int32_t> positions) {
+  gpu_wait();
   const int half = job.head_dim / 2;
   const size_t at = (size_t)rows_at(positions)[blockIdx.x] * (size_t)half;
   float *x = job.x + (size_t)blockIdx.x * (size_t)job.n_heads * (size_t)job.head_dim;
@@ -95,6 +97,7 @@ struct kv_place {
 
 __global__ void kv_write_kernel(const __grid_constant__ gpu_rows<kv_place> places, const float *k,
                                 const float *v, int n_kv_heads, int head_dim) {
+  gpu_wait();
   const kv_place &place = rows_at(places)[blockIdx.x];
   const jk_kv &cache = place.cache;
   const int n = n_kv_heads * head_dim;
@@ -179,6 +182,7 @@ __global__ void __launch_bounds__(DRAW_THREADS)
     draw_kernel(int32_t *ids, const float *guided, int vocab,
                 const __grid_constant__ gpu_rows<jk_sampling> draws) {
   __shared__ contestant best[DRAW_THREADS];
+  gpu_wait();
   const int row = (int)blockIdx.x;
   const jk_sampling &draw = rows_at(draws)[blockIdx.x];
   const float *values = guided + (size_t)row * (size_t)vocab;

@@ -19,7 +19,7 @@ struct Fiber {
   ucontext_t start;
   jmp_buf at;
   char *stack;
-  bool is_made, is_done;
+  bool is_made, is_done, has_waited; // for launches
   Waiting waiting;
   unsigned turn; // of exchanges, so that two in a row use different words
 };
@@ -112,7 +112,7 @@ static bool run_warp(int begin, int end) {
 static void run_block() {
   const int n = card.n_threads, n_warps = (n + WARP - 1) / WARP;
   for (int i = 0; i < n; i++) {
-    card.fibers[i].is_done = false;
+    card.fibers[i].is_done = card.fibers[i].has_waited = false;
     card.fibers[i].waiting = NOTHING;
     card.fibers[i].turn = 0;
   }
@@ -130,6 +130,9 @@ static void run_block() {
   for (int i = 0; i < n; i++)
     if (!card.fibers[i].is_done) {
       fprintf(stderr, "emulated: a barrier that not all threads of a block or warp reach\n");
+      abort();
+    } else if (!card.fibers[i].has_waited) {
+      fprintf(stderr, "emulated: a thread that does not wait for the launches before its own\n");
       abort();
     }
 }
@@ -207,6 +210,10 @@ void wait_for_block() {
 
 void wait_for_warp() {
   wait(WARP_BARRIER);
+}
+
+void wait_for_launches() {
+  card.fibers[card.running].has_waited = true;
 }
 
 uint32_t exchange(uint32_t word, int from_lane) {

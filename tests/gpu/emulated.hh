@@ -56,6 +56,7 @@ void launch(dim3 grid, dim3 block, size_t n_shared_bytes, void (*body)(void *), 
 void *shared_memory(); // of the running block
 void wait_for_block();
 void wait_for_warp();
+void wait_for_launches(); // every thread must have called it by its end
 // Lane's word in, another lane's out.
 uint32_t exchange(uint32_t word, int from_lane);
 void mma_bf16(float c[4], const uint32_t a[4], const uint32_t b[2]);
@@ -134,6 +135,9 @@ enum cudaMemoryType { cudaMemoryTypeUnregistered, cudaMemoryTypeHost, cudaMemory
 struct cudaPointerAttributes {
   int type;
 };
+struct cudaFuncAttributes {
+  int ptxVersion;
+};
 struct cudaDeviceProp {
   char name[256];
   int major, minor, multiProcessorCount;
@@ -159,6 +163,11 @@ static inline cudaError_t cudaStreamDestroy(cudaStream_t) {
   return cudaSuccess;
 }
 cudaError_t cudaGetLastError();
+template <typename Kernel>
+static inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *code, Kernel *) {
+  code->ptxVersion = 90;
+  return cudaSuccess;
+}
 const char *cudaGetErrorString(cudaError_t error);
 cudaError_t cudaGetDeviceCount(int *n);
 cudaError_t cudaDriverGetVersion(int *version);

@@ -38,7 +38,8 @@ def describe(run):
                 f"{run['step_s'] * 1e3:.2f} ms a step")
     return (f"{run['model']}, {run['layers']} layers, {run['weights']}, {run['rows']} rows: "
             f"{run['step_ms']:.2f} ms a step, {run['fraction']:.3f} of the stream of "
-            f"{run['stream'] / 1e9:.0f} GB/s (spread {run['spread']:.2f})")
+            f"{run['stream'] / 1e9:.0f} GB/s (spread {run['spread']:.2f})"
+            f"{'' if run['overlap'] else ', launches one after another'}")
 
 
 def main():

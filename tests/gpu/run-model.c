@@ -281,6 +281,12 @@ static void quality(const char *folder, const char *path) {
 
 // --- speed --------------------------------------------------------------------------------------
 
+// Whether launches may begin before those before them have ended, where a card can do that.
+static bool overlaps(void) {
+  const char *asked = getenv("LIMNER_CUDA_OVERLAP");
+  return !asked || strcmp(asked, "0") != 0;
+}
+
 static bool bench_samples(JanusModel *model, JanusBench *measured, const char *name, int n_samples,
                           int n_steps) {
   JanusError error = {0};
@@ -295,11 +301,11 @@ static bool bench_samples(JanusModel *model, JanusBench *measured, const char *n
     printf("{\"model\":\"%s\",\"layers\":%d,\"device\":\"%s\",\"weights\":\"%s\",\"samples\":%d,"
            "\"rows\":%d,\"step_ms\":%.4f,\"bytes\":%zu,\"stream\":%.4g,\"spread\":%.3f,"
            "\"fraction\":%.4f,\"prefill_s\":%.4f,\"vq_decode_s\":%.5f,\"vq_encode_s\":%.5f,"
-           "\"siglip_s\":%.5f}\n",
+           "\"siglip_s\":%.5f,\"overlap\":%s}\n",
            name, info->n_layers, info->device_name, janus_weights_text(info->weights), n_samples,
            result.n_rows, result.step_s * 1e3, result.bytes, result.stream, result.spread,
            result.fraction, result.prefill_s, phases.vq_decode_s, phases.vq_encode_s,
-           phases.siglip_s);
+           phases.siglip_s, overlaps() ? "true" : "false");
   else
     printf("{\"error\":\"%s\"}\n", error.message);
   fflush(stdout);
