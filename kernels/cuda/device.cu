@@ -89,6 +89,9 @@ static jk_status transfer(jk_device *dev, void *dst, const void *src, size_t n_b
 }
 
 static jk_status device_upload(jk_device *dev, void *dst, const void *src, size_t n_bytes) {
+  gpu_use(gpu_of(dev));
+  if (gpu_upload_pieces(gpu_of(dev), dst, src, n_bytes))
+    return gpu_of(dev)->failure;
   return transfer(dev, dst, src, n_bytes, cudaMemcpyHostToDevice);
 }
 
@@ -171,6 +174,7 @@ static void device_close(jk_device *dev) {
     free(gpu->placed);
     gpu->placed = next;
   }
+  gpu_close_ring(gpu->ring);
   cudaFree(gpu->scratch);
   cudaFree(gpu->stage_device);
   cudaFree(gpu->ids_device);

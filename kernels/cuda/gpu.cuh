@@ -31,9 +31,11 @@ struct jk_gpu {
   jk_status failure; // the first, for sync()
   bool overlaps;     // a launch may begin before the one before it has ended
   unsigned char *stage_host, *stage_device;
-  size_t staged;            // bytes of the ring that are taken
-  struct jk_placed *placed; // arrays that close() releases
-  void *scratch;            // grown as needed, used by one operation at a time
+  size_t staged;               // bytes of the ring that are taken
+  struct jk_upload_ring *ring; // made by the first large upload
+  bool has_no_ring;            // it could not be made
+  struct jk_placed *placed;    // arrays that close() releases
+  void *scratch;               // grown as needed, used by one operation at a time
   size_t scratch_bytes;
   float *row_host; // of a draw that ranks
   size_t row_bytes;
@@ -60,6 +62,10 @@ jk_status gpu_take_failure(jk_gpu *gpu);
 const void *gpu_stage(jk_gpu *gpu, const void *host, size_t n_bytes);
 // Device memory that the next operation may overwrite. NULL = failed.
 void *gpu_scratch(jk_gpu *gpu, size_t n_bytes);
+// Sends many bytes through a ring of pinned memory: `from` has been read when it returns, what is
+// behind it in the stream finds them. False when they are too few, or there is no ring.
+bool gpu_upload_pieces(jk_gpu *gpu, void *to, const void *from, size_t n_bytes);
+void gpu_close_ring(struct jk_upload_ring *ring); // NULL is allowed
 // Device memory for the backend's own parts.
 jk_status gpu_alloc(jk_gpu *gpu, size_t n_bytes, void **out);
 

@@ -85,6 +85,13 @@ int jk_plan_head_values(int head_dim) {
   return n <= MOST ? n : 0;
 }
 
+size_t jk_plan_slice(size_t n_bytes, int n_slices, int i) {
+  enum { LINE_BYTES = 64 };
+  const size_t n_lines = (n_bytes + LINE_BYTES - 1) / LINE_BYTES;
+  const size_t begin = n_lines * (size_t)i / (size_t)n_slices * LINE_BYTES;
+  return begin < n_bytes ? begin : n_bytes;
+}
+
 size_t jk_plan_stage(size_t *at, size_t ring_bytes, size_t n_bytes, bool *wraps) {
   const size_t end = *at + (n_bytes + STAGE_ALIGNMENT - 1) / STAGE_ALIGNMENT * STAGE_ALIGNMENT;
   *wraps = end > ring_bytes;

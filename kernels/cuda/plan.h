@@ -122,6 +122,11 @@ int jk_plan_partitions(int n_pixels);
 // 0 where the head is too wide.
 int jk_plan_head_values(int head_dim);
 
+// Large uploads go in pieces, each filled by several threads: slice i of n begins at
+// jk_plan_slice(n_bytes, n, i), a multiple of 64 or the end, which is where slice n would.
+enum { JK_PIECE_BYTES = 4 << 20 };
+size_t jk_plan_slice(size_t n_bytes, int n_slices, int i);
+
 // A stretch of n_bytes in a ring of ring_bytes behind `*at`, aligned to 256: its offset, and *at
 // moved on. *wraps says that the ring began anew, where what was there must no longer be in use.
 // n_bytes must not be larger than the ring.

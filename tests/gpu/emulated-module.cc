@@ -11,3 +11,4 @@
 #include "kernels/cuda/norms.cu"
 #include "kernels/cuda/quant.cu"
 #include "kernels/cuda/rows.cu"
+#include "kernels/cuda/upload.cu"

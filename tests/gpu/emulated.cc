@@ -7,6 +7,7 @@
 #include <ucontext.h>
 
 #include <map>
+#include <vector>
 
 dim3 threadIdx, blockIdx, blockDim, gridDim;
 
@@ -174,7 +175,10 @@ static bool is_launch_refused() {
   return troubles.is_lost || has_trouble("no-code");
 }
 
+static void run_copies();
+
 void launch(dim3 grid, dim3 block, size_t n_shared_bytes, void (*body)(void *), void *context) {
+  run_copies();
   if (is_launch_refused())
     return;
   const char *order = getenv("LIMNER_EMULATED_ORDER");
@@ -272,6 +276,29 @@ void mma_s8(int c[4], const uint32_t a[4], const uint32_t b[2]) {
   }
 }
 
+// --- copies that wait ---------------------------------------------------------------------------
+
+struct Copy {
+  void *dst;
+  const void *src;
+  size_t n_bytes;
+};
+
+static std::vector<Copy> copies;
+static std::map<const char *, size_t> pinned;
+
+static void run_copies() {
+  for (const Copy &copy : copies)
+    memcpy(copy.dst, copy.src, copy.n_bytes);
+  copies.clear();
+}
+
+static bool is_pinned(const void *p) {
+  const char *at = static_cast<const char *>(p);
+  std::map<const char *, size_t>::const_iterator next = pinned.upper_bound(at);
+  return next != pinned.begin() && (--next, at < next->first + next->second);
+}
+
 } // namespace emulated
 
 // --- memory -------------------------------------------------------------------------------------
@@ -314,7 +341,17 @@ cudaError_t cudaMemGetInfo(size_t *n_free_bytes, size_t *n_bytes) {
 
 cudaError_t cudaHostAlloc(void **p, size_t n_bytes, unsigned) {
   *p = emulated::is_allocation_refused() ? NULL : malloc(n_bytes);
-  return *p ? cudaSuccess : cudaErrorMemoryAllocation;
+  if (!*p)
+    return cudaErrorMemoryAllocation;
+  emulated::pinned[static_cast<char *>(*p)] = n_bytes;
+  return cudaSuccess;
+}
+
+cudaError_t cudaFreeHost(void *p) {
+  emulated::run_copies();
+  emulated::pinned.erase(static_cast<char *>(p));
+  free(p);
+  return cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void **p, size_t n_bytes) {
@@ -347,6 +384,7 @@ static void check_border(const char *at) {
 cudaError_t cudaFree(void *p) {
   if (!p)
     return cudaSuccess;
+  emulated::run_copies();
   char *at = static_cast<char *>(p);
   const std::map<const char *, size_t>::iterator found = blocks().find(at);
   if (found == blocks().end()) {
@@ -382,18 +420,27 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n_bytes, cudaMemc
     fprintf(stderr, "emulated: a copy of memory that is not where it says\n");
     abort();
   }
-  if (!emulated::troubles.is_lost)
-    memcpy(dst, src, n_bytes);
+  if (emulated::troubles.is_lost)
+    return emulated::answer();
+  emulated::copies.push_back({dst, src, n_bytes});
+  if (!emulated::is_pinned(src))
+    emulated::run_copies();
   return emulated::answer();
 }
 
 cudaError_t cudaMemsetAsync(void *p, int value, size_t n_bytes, cudaStream_t) {
+  emulated::run_copies();
   memset(p, value, n_bytes);
   return emulated::answer();
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  emulated::run_copies();
   return emulated::answer();
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t) {
+  return cudaStreamSynchronize(NULL);
 }
 
 // --- the card -----------------------------------------------------------------------------------

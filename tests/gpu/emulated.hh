@@ -149,11 +149,9 @@ cudaError_t cudaFree(void *p);
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *attributes, const void *p);
 
 cudaError_t cudaHostAlloc(void **p, size_t n_bytes, unsigned);
-static inline cudaError_t cudaFreeHost(void *p) {
-  free(p);
-  return cudaSuccess;
-}
-// Ends the program when memory is not where `kind` says.
+cudaError_t cudaFreeHost(void *p);
+// Ends the program when memory is not where `kind` says. From pinned memory nothing is read before
+// something waits for it or follows it: as late as a card may.
 cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n_bytes, cudaMemcpyKind kind,
                             cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void *p, int value, size_t n_bytes, cudaStream_t stream);
@@ -182,6 +180,7 @@ static inline cudaError_t cudaEventCreate(cudaEvent_t *event) {
 static inline cudaError_t cudaEventDestroy(cudaEvent_t) {
   return cudaSuccess;
 }
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
 static inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
   return cudaSuccess;
 }

@@ -233,6 +233,20 @@ static void test_staging(void) {
   check(ok && n_wraps > 100, "staging: pieces lie apart until the ring wraps (%d times)", n_wraps);
 }
 
+static void test_slices(void) {
+  bool ok = true;
+  for (size_t n_bytes = 0; n_bytes < 1000; n_bytes++)
+    for (int n = 1; n <= 5; n++) {
+      ok &= jk_plan_slice(n_bytes, n, 0) == 0 && jk_plan_slice(n_bytes, n, n) == n_bytes;
+      for (int i = 1; i <= n; i++) {
+        const size_t begin = jk_plan_slice(n_bytes, n, i - 1), end = jk_plan_slice(n_bytes, n, i);
+        ok &= begin <= end && (end % 64 == 0 || end == n_bytes) &&
+              end - begin <= n_bytes / (size_t)n + 2 * 64;
+      }
+    }
+  check(ok, "slices: whole lines of about the same length, one behind the other");
+}
+
 int main(void) {
   test_places();
   test_fragments();
@@ -241,5 +255,6 @@ int main(void) {
   test_splits();
   test_launches();
   test_staging();
+  test_slices();
   return check_done();
 }
