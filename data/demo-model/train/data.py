@@ -14,6 +14,7 @@ import scenes
 import strange
 import trials
 from codes import FIRST_BACKDROP
+from model import SHAPE
 from vocabulary import Vocabulary
 
 PLAIN = 0.7  # share of captions in the plainest wording, from which words are learned soonest
@@ -24,6 +25,9 @@ ORDERS = 12  # edits kept of each start
 # Share of an input's tokens that are another code near the right one; as the encoder errs.
 NEAR_THINGS, NEAR_BACKDROPS = 0.2, 0.05
 EXACT = 0.4  # share of the inputs without such errors
+# Share of the full rows in which some places hold any token, in the picture and where an edit keeps
+# them: nothing but an exact copy tells those, and rare tokens are copied as often as others.
+ANY, ANY_PLACES = 0.15, 0.05
 EMPTY = 0.1  # share of edits that put the first thing into an empty scene
 STRANGE = 0.08  # share of pictures to edit that are not of this world; a scene answers them
 ROWS = ("full", "part", "uncond")  # of guidance for edits
@@ -171,6 +175,15 @@ class Data:
         share = torch.where(tokens < FIRST_BACKDROP, NEAR_THINGS, NEAR_BACKDROPS)
         return torch.where(torch.rand(tokens.shape, device=place) < share, other, tokens)
 
+    @staticmethod
+    def mix(codes, before, targets):
+        """Puts any tokens into some places of `before`, and of targets that are as `codes` there."""
+        n_codes, place = SHAPE.codes, codes.device
+        chosen = torch.rand(codes.shape, device=place) < ANY_PLACES
+        other = torch.randint(0, n_codes, codes.shape, device=place)
+        return (torch.where(chosen, other, before),
+                [torch.where(chosen & (target == codes), other, target) for target in targets])
+
     def edits(self, rng, n_pictures, n_edits, rows=None):
         """Edits of random scenes; `rows` settles which row of guidance they are."""
         found = Edits([], [], [], [], [], [], [])
@@ -187,9 +200,12 @@ class Data:
             found.blocks.append(block)
             found.pixels.append(to_tensor(picture))
             found.codes.append(codes)
-            found.before.append(self.seen_tokens(rng, codes))
+            before, targets = self.seen_tokens(rng, codes), [tokens for _, tokens in orders]
+            if row == "full" and not rows and rng.random() < ANY:
+                before, targets = self.mix(codes, before, targets)
+            found.before.append(before)
             found.prompts.extend(prompts)
-            found.tokens.extend(tokens for _, tokens in orders)
+            found.tokens.extend(targets)
         found.pixels, found.codes, found.before, found.tokens = (torch.stack(part) for part in (
             found.pixels, found.codes, found.before, found.tokens))
         return found
