@@ -107,6 +107,24 @@ gboolean library_index_run(LibraryIndex *index, GError **error, const char *sql,
   return statement && run_to_end(index, statement, error);
 }
 
+static gboolean run_script(LibraryIndex *index, const char *sql, GError **error) {
+  if (sqlite3_exec(index->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+    return TRUE;
+  fail(index, error);
+  return FALSE;
+}
+
+gboolean library_index_begin(LibraryIndex *index, GError **error) {
+  return run_script(index, "BEGIN IMMEDIATE", error);
+}
+
+gboolean library_index_end(LibraryIndex *index, gboolean ok, GError **error) {
+  ok = ok && run_script(index, "COMMIT", error);
+  if (!ok)
+    sqlite3_exec(index->db, "ROLLBACK", NULL, NULL, NULL);
+  return ok;
+}
+
 // --- opening -------------------------------------------------------------------------------------
 
 static gint64 ask_number(LibraryIndex *index, const char *sql) {
@@ -129,15 +147,8 @@ static gboolean is_sound(LibraryIndex *index, GError **error) {
   return ok;
 }
 
-static gboolean run_script(LibraryIndex *index, const char *sql, GError **error) {
-  if (sqlite3_exec(index->db, sql, NULL, NULL, NULL) == SQLITE_OK)
-    return TRUE;
-  fail(index, error);
-  return FALSE;
-}
-
 static gboolean migrate(LibraryIndex *index, GError **error) {
-  if (!run_script(index, "BEGIN IMMEDIATE", error))
+  if (!library_index_begin(index, error))
     return FALSE;
   const gint64 version = ask_number(index, "PRAGMA user_version");
   gboolean ok = version >= 0 && version <= (gint64)G_N_ELEMENTS(migrations);
@@ -150,10 +161,7 @@ static gboolean migrate(LibraryIndex *index, GError **error) {
     ok = run_script(index, migrations[i], error);
   g_autofree char *stamp =
       g_strdup_printf("PRAGMA user_version = %u", (guint)G_N_ELEMENTS(migrations));
-  ok = ok && run_script(index, stamp, error) && run_script(index, "COMMIT", error);
-  if (!ok)
-    sqlite3_exec(index->db, "ROLLBACK", NULL, NULL, NULL);
-  return ok;
+  return library_index_end(index, ok && run_script(index, stamp, error), error);
 }
 
 // The statements that made the tables. Owned.

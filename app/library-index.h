@@ -30,6 +30,11 @@ gboolean library_index_step(LibraryIndex *index, sqlite3_stmt *statement, GError
 gboolean library_index_run(LibraryIndex *index, GError **error, const char *sql, const char *types,
                            ...);
 
+// What is asked and written between these is so for every program at once. When `ok` is false, or
+// it cannot be written, nothing of it stays; whether it does.
+gboolean library_index_begin(LibraryIndex *index, GError **error);
+gboolean library_index_end(LibraryIndex *index, gboolean ok, GError **error);
+
 // What a row of `pictures` also holds.
 typedef struct EntryFile {
   gint64 mtime_us, size_bytes;

@@ -91,14 +91,19 @@ static LimnerEntry *add_row(LimnerLibrary *self, LimnerPicture *picture, const c
   LimnerEntryFacts facts = facts_of(picture, sha256, name, file.mtime_us);
   g_autoptr(GError) error = NULL;
   g_mutex_lock(&self->lock);
-  g_autoptr(LimnerEntry) before =
-      library_index_get(&self->index, NULL, "WHERE sha256 = ?", "s", sha256);
-  facts.is_favourite = before && limner_entry_get_facts(before)->is_favourite;
-  // A row of a file that is gone makes room, as in a rescan.
-  if (library_index_run(&self->index, &error,
-                        "DELETE FROM pictures WHERE sha256 = ? OR (name = ? AND deleted_us = 0)",
-                        "ss", sha256, name))
-    facts.id = library_index_insert(&self->index, &facts, &file, &error);
+  gboolean ok = library_index_begin(&self->index, &error);
+  if (ok) {
+    g_autoptr(LimnerEntry) before =
+        library_index_get(&self->index, NULL, "WHERE sha256 = ?", "s", sha256);
+    facts.is_favourite = before && limner_entry_get_facts(before)->is_favourite;
+    // A row of a file that is gone makes room, as in a rescan.
+    ok = library_index_run(&self->index, &error,
+                           "DELETE FROM pictures WHERE sha256 = ? OR (name = ? AND deleted_us = 0)",
+                           "ss", sha256, name);
+    facts.id = ok ? library_index_insert(&self->index, &facts, &file, &error) : 0;
+    if (!library_index_end(&self->index, facts.id != 0, error ? NULL : &error))
+      facts.id = 0;
+  }
   g_mutex_unlock(&self->lock);
   if (error)
     library_tell_problem(self, error->message);

@@ -85,10 +85,12 @@ static gboolean move_entry(Scan *scan, LimnerEntry *entry, const LimnerEntryFact
                            file->mtime_us, file->size_bytes, facts->id);
 }
 
-// With the lock.
+// With the lock; another program may do the same at this moment.
 static gboolean take_in(Scan *scan, LimnerEntryFacts *found, const EntryFile *file,
                         GError **error) {
   LibraryIndex *index = &scan->library->index;
+  if (!library_index_begin(index, error))
+    return FALSE;
   g_autoptr(GError) reason = NULL;
   g_autoptr(LimnerEntry) entry =
       library_index_get(index, &reason, "WHERE sha256 = ?", "s", found->sha256);
@@ -105,6 +107,7 @@ static gboolean take_in(Scan *scan, LimnerEntryFacts *found, const EntryFile *fi
     ok = library_index_insert(index, found, file, &reason) != 0;
     scan->result.n_new += ok;
   }
+  ok = library_index_end(index, ok, reason ? NULL : &reason);
   if (reason)
     g_propagate_error(error, g_steal_pointer(&reason));
   return ok;

@@ -177,7 +177,7 @@ class Data:
 
     @staticmethod
     def mix(codes, before, targets):
-        """Puts any tokens into some places of `before`, and of targets that are as `codes` there."""
+        """Any tokens in some places of `before`, and of targets that are as `codes` there."""
         n_codes, place = SHAPE.codes, codes.device
         chosen = torch.rand(codes.shape, device=place) < ANY_PLACES
         other = torch.randint(0, n_codes, codes.shape, device=place)
