@@ -26,7 +26,7 @@ typedef struct Desk {
   LimnerWindow *window;
 } Desk;
 
-static void settle(void) {
+static void wait_a_moment(void) {
   const gint64 end_us = g_get_monotonic_time() + 300000;
   while (g_get_monotonic_time() < end_us)
     if (!g_main_context_iteration(NULL, FALSE))
@@ -58,15 +58,15 @@ static Desk desk_new(const char *device, const char *variable, const char *value
   gtk_window_present(GTK_WINDOW(desk.window));
   limner_window_set_model(desk.window, model_folder);
   wait_until(is_settled(&desk));
-  settle();
+  wait_a_moment();
   return desk;
 }
 
 static void desk_clear(Desk *desk) {
-  settle(); // libadwaita before 1.3 leaks what it is just moving
+  wait_a_moment(); // libadwaita before 1.3 leaks what it is just moving
   gtk_window_destroy(GTK_WINDOW(desk->window));
   limner_job_queue_shutdown(desk->queue);
-  settle();
+  wait_a_moment();
   g_assert_finalize_object(desk->window);
   g_assert_finalize_object(desk->queue);
   wait_until(G_OBJECT(desk->library)->ref_count == 1);
@@ -125,7 +125,7 @@ static GtkWidget *open_choice(Desk *desk) {
   gtk_widget_activate_action(GTK_WIDGET(desk->window), "win.model-facts", NULL);
   GtkWidget *group =
       template_child(desk->window->model_dialog, LIMNER_TYPE_MODEL_DIALOG, "device_group");
-  settle();
+  wait_a_moment();
   return group;
 }
 
@@ -211,7 +211,7 @@ static void test_lost(void) {
   g_assert_cmpstr(device_of(&desk), ==, "cpu");
   wait_until(limner_job_queue_get_n_active(desk.queue) == 0);
   g_assert_cmpint(limner_job_get_state(shown_job(&desk)), ==, LIMNER_JOB_DONE);
-  settle();
+  wait_a_moment();
   g_assert_false(gtk_widget_get_visible(desk.window->draft_bar)); // nothing is left of the other
   desk_clear(&desk);
 }
@@ -276,7 +276,7 @@ static void test_choice(void) {
   g_assert_true(g_str_has_prefix(told, "Loading tiny-f32… "));
   g_assert_true(g_str_has_suffix(told, " % – f32 needs 2.5 MB of 8.6 GB"));
   gtk_window_close(desk.window->model_dialog);
-  settle();
+  wait_a_moment();
   g_assert_null(desk.window->model_dialog);
   group = open_choice(&desk);
   g_assert_true(is_chosen(group, "other emulated card"));

@@ -75,15 +75,6 @@ static LimnerLibrary *new_library(const Place *place, guint n) {
   return library;
 }
 
-static void settle(void) {
-  gint64 quiet_us = g_get_monotonic_time() + 100000;
-  while (g_get_monotonic_time() < quiet_us)
-    if (g_main_context_iteration(NULL, FALSE))
-      quiet_us = g_get_monotonic_time() + 100000;
-    else
-      g_usleep(1000);
-}
-
 // Threads that look at the folder once more let go of it first.
 static void close_library(LimnerLibrary *library) {
   settle();
@@ -288,6 +279,38 @@ static void test_window_keeps(void) {
   LimnerDropZone *zone = limner_controls_get_drop_zone(window->controls);
   wait_until(limner_drop_zone_get_input(zone));
   g_assert_false(limner_window_is_library(window));
+  studio_clear(&studio);
+}
+
+// Whoever has the focus gets the keys: nobody who is gone.
+static void check_focus(GListModel *pictures, guint position, guint n_removed, guint n_added,
+                        gpointer data) {
+  guint *n_checks = data;
+  GtkWindow *window = g_object_get_data(G_OBJECT(pictures), "window");
+  GtkWidget *focus = gtk_window_get_focus(window);
+  g_assert_true(!focus || gtk_widget_get_root(focus) == GTK_ROOT(window));
+  *n_checks += n_removed > 0;
+}
+
+static void test_window_deletes(void) {
+  Studio studio = studio_new();
+  paint(&studio);
+  act(&studio, "win.library");
+  settle();
+  GListModel *pictures = pictures_of(&studio);
+  GtkWidget *focus = gtk_window_get_focus(GTK_WINDOW(studio.window));
+  g_assert_nonnull(focus);
+  g_assert_true(gtk_widget_is_ancestor(
+      focus, template_child(studio.window->library_page, LIMNER_TYPE_LIBRARY_PAGE, "grid")));
+  guint n_checks = 0;
+  g_object_set_data(G_OBJECT(pictures), "window", studio.window);
+  g_signal_connect_after(pictures, "items-changed", G_CALLBACK(check_focus), &n_checks);
+  gtk_selection_model_select_all(GTK_SELECTION_MODEL(pictures));
+  act(&studio, "win.delete");
+  wait_until(n_items(pictures) == 0);
+  g_assert_cmpuint(n_checks, >, 0);
+  act(&studio, "win.undo");
+  wait_until(n_items(pictures) == 2);
   studio_clear(&studio);
 }
 
@@ -566,11 +589,13 @@ static void test_stopped(void) {
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   adw_init();
+  still_cursor();
   model_folder = argc > 1 ? argv[1] : NULL;
   g_test_add_func("/library/list", test_list);
   g_test_add_func("/library/thumbnail", test_thumbnail);
   g_test_add_func("/library/page", test_page);
   g_test_add_func("/library/window/keeps", test_window_keeps);
+  g_test_add_func("/library/window/deletes", test_window_deletes);
   g_test_add_func("/library/window/opens", test_window_opens);
   g_test_add_func("/library/window/recipe", test_window_recipe);
   g_test_add_func("/library/window/opens-files", test_window_opens_files);

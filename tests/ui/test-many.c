@@ -103,15 +103,6 @@ static double resident_mb(void) {
   return (double)n_resident * (double)sysconf(_SC_PAGESIZE) / 1e6;
 }
 
-static void settle(void) {
-  gint64 quiet_us = g_get_monotonic_time() + 100000;
-  while (g_get_monotonic_time() < quiet_us)
-    if (g_main_context_iteration(NULL, FALSE))
-      quiet_us = g_get_monotonic_time() + 100000;
-    else
-      g_usleep(1000);
-}
-
 // --- the test ------------------------------------------------------------------------------------
 
 typedef struct Studio {
@@ -261,6 +252,7 @@ static void test_many(void) {
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   adw_init();
+  still_cursor();
   g_test_add_func("/many/pictures", test_many);
   return g_test_run();
 }

@@ -25,15 +25,6 @@ typedef struct Studio {
   LimnerWindow *window;
 } Studio;
 
-static void settle(void) {
-  gint64 quiet_us = g_get_monotonic_time() + 100000;
-  while (g_get_monotonic_time() < quiet_us)
-    if (g_main_context_iteration(NULL, FALSE))
-      quiet_us = g_get_monotonic_time() + 100000;
-    else
-      g_usleep(1000);
-}
-
 static Studio studio_new(void) {
   Studio studio = {.root = g_dir_make_tmp("limner-studio-XXXXXX", NULL),
                    .queue = limner_job_queue_new()};
@@ -670,6 +661,7 @@ static void test_grid(void) {
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   adw_init();
+  still_cursor();
   model_folder = argc > 1 ? argv[1] : NULL;
   g_test_add_func("/studio/stage", test_stage);
   g_test_add_func("/studio/compare/origin", test_compare_origin);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the widget tests share: waiting with a bound, and children of templates.
+// What the widget tests share: waiting with a bound or for quiet, and children of templates.
 #ifndef LIMNER_TESTS_UI_WAITING_H
 #define LIMNER_TESTS_UI_WAITING_H
 
@@ -24,6 +24,21 @@ static inline gboolean on_late(gpointer data) {
     g_assert_false(is_late);                                                                       \
     g_source_remove(timer);                                                                        \
   } while (0)
+
+// A cursor that blinks (for ten seconds after the last key) is never quiet.
+static inline void still_cursor(void) {
+  g_object_set(gtk_settings_get_default(), "gtk-cursor-blink", FALSE, NULL);
+}
+
+// Runs the main loop until nothing has happened for a tenth of a second.
+static inline void settle(void) {
+  gint64 quiet_us = g_get_monotonic_time() + 100000;
+  while (g_get_monotonic_time() < quiet_us)
+    if (g_main_context_iteration(NULL, FALSE))
+      quiet_us = g_get_monotonic_time() + 100000;
+    else
+      g_usleep(1000);
+}
 
 static inline gpointer template_child(gpointer widget, GType type, const char *name) {
   GObject *child = gtk_widget_get_template_child(GTK_WIDGET(widget), type, name);
