@@ -26,6 +26,10 @@ class Choice:
         """The tokens that are predicted."""
         return tokens.gather(1, self.at)
 
+    def to(self, device):
+        """The same with its tensors there."""
+        return Choice(self.at.to(device), self.known.to(device))
+
     def repeated(self, times):
         """The same choice for so many rows in place of each one."""
         return Choice(self.at.repeat_interleave(times, 0), self.known.repeat_interleave(times, 0))

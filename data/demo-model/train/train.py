@@ -5,12 +5,13 @@
 
 Started again it goes on where it stopped. `cpu` is meant for two cores and three hours, `gpu` for
 25 minutes of a large GPU and 16 cores, after which the model is written to --out. --from goes on
-from a model's weights, whose codec is kept; `gpu` needs it. --share takes that share of every
-phase's minutes, to try the plan.
+from weights of the same image tokens and keeps their codec. --share takes that share of every
+phase's minutes: to try the plan, or where fewer are left.
 
 A machine that is lent for minutes only: --call-minutes stops before that many are over, --carry-out
-then writes what the next call needs, 14 MiB in files of less than 16, which that call takes with
---carry-in. Optimisers begin anew with each call. `gpu` has not run on a GPU yet.
+then writes what the next call needs, 24 MiB in files of less than 16, which that call takes with
+--carry-in. The codec's phases are not cut. Optimisers begin anew with each call. `gpu` has not run
+on a GPU yet.
 """
 
 import argparse
@@ -50,28 +51,44 @@ SETTINGS = {
     "cpu": {
         "machine": ("--threads", 1),
         "minutes": {"train_decoder.py": 22, "train_encoder.py": 18, "train_model.py": 140},
-        "phases": (Phase("train_decoder.py", 22), Phase("start"), Phase("train_encoder.py", 18),
+        "phases": (Phase("train_decoder.py", 22), Phase("train_encoder.py", 18),
                    paint(50, 0, 0.8, 0), AIM, paint(56, 0.9, 0.9, 1), AIM, paint(90, 0.7, 0.7, 1),
                    paint(115, 0.4, 0.5, 0.75), paint(140, 0.35, 0.3, 0.65)),
     },
     "gpu": {
         "machine": ("--device", "cuda", "--workers", 8, "--batch", 8),
-        "minutes": {"train_model.py": 24},
-        "phases": (paint(6, 0, 0.3, 0), AIM, paint(8, 0.9, 0.9, 1), AIM,
-                   paint(16, 0.5, 0.3, 0.5), paint(24, 0.45, 0.1, 0.2)),
+        "minutes": {"train_decoder.py": 3, "train_encoder.py": 2, "train_model.py": 19},
+        "phases": (Phase("train_decoder.py", 3), Phase("train_encoder.py", 2),
+                   paint(5, 0, 0.3, 0), AIM, paint(6.5, 0.9, 0.9, 1), AIM,
+                   paint(13, 0.5, 0.3, 0.5), paint(19, 0.45, 0.1, 0.2)),
     },
 }
 
 
+CARRIED = {  # of what each state holds, and where that is taught elsewhere
+    "painter.pt": (("model", "recall", "step", "spent"), ()),
+    "codec.pt": (("codec",), ("encoder.", "quant_conv.")),
+    "encoder.pt": (("trainee",), ("codec.decoder.", "codec.quantize.", "codec.post_quant_conv.")),
+}
+
+
+def half(content, left_out):
+    """Weights in bfloat16, without those whose names begin so; what else there is as it is."""
+    if not isinstance(content, dict):
+        return content
+    return {name: value.bfloat16() if value.is_floating_point() else value
+            for name, value in content.items() if not name.startswith(left_out)}
+
+
 def pack(state, folder):
-    """Writes the painter's weights in bfloat16, and where the plan is, in parts."""
-    painter = torch.load(state / "painter.pt", map_location="cpu", weights_only=True)
-    kept = {name: painter[name] for name in ("step", "spent")}
-    for name in ("model", "recall"):
-        kept[name] = {key: value.bfloat16() if value.is_floating_point() else value
-                      for key, value in painter[name].items()}
+    """Writes the weights in bfloat16, and where the plan is, in parts."""
+    kept = {"next": next_phase(state)}
+    for name, (parts, left_out) in CARRIED.items():
+        if (state / name).exists():
+            whole = torch.load(state / name, map_location="cpu", weights_only=True)
+            kept[name] = {part: half(whole[part], left_out) for part in parts}
     content = io.BytesIO()
-    torch.save({"painter": kept, "next": next_phase(state)}, content)
+    torch.save(kept, content)
     folder.mkdir(parents=True, exist_ok=True)
     for i, at in enumerate(range(0, content.tell(), PART_BYTES)):
         (folder / f"carry-{i}").write_bytes(content.getbuffer()[at:at + PART_BYTES])
@@ -82,8 +99,9 @@ def unpack(folder, state):
     parts = sorted(folder.glob("carry-*"))
     content = torch.load(io.BytesIO(b"".join(part.read_bytes() for part in parts)),
                          weights_only=True)
-    torch.save(content["painter"], state / "painter.pt")
-    go_to(state, content["next"])
+    go_to(state, content.pop("next"))
+    for name, kept in content.items():
+        torch.save(kept, state / name)
 
 
 def next_phase(state):
@@ -108,15 +126,14 @@ def command_of(phase, options, setting):
     state = options.state
     if phase.program == "aim.py":
         return [phase.program, "--codes", CODES, "--state", state / "painter.pt"]
-    if phase.program == "start":  # a model folder with the codec, for the encoder to start from
-        return ["export.py", "--codec", state / "codec.pt", "--out", state / "start"]
     total = setting["minutes"][phase.program] * options.share
     command = [phase.program, "--codes", CODES, "--out", state, "--minutes", total, *phase.options]
+    command += setting["machine"]
     if phase.program == "train_encoder.py":
-        command += ["--start", state / "start"]
-    if phase.program != "train_model.py":
-        return command
-    return command + [*setting["machine"], *(("--start", options.start) if options.start else ())]
+        return [*command, "--start", state / "start"]
+    if phase.program == "train_model.py" and options.start:
+        return [*command, "--start", options.start]
+    return command
 
 
 def run(command):
@@ -128,6 +145,8 @@ def run(command):
 def run_phase(phase, options, setting, minutes_left):
     """Runs a phase as far as time allows; gives whether it is done."""
     command = command_of(phase, options, setting)
+    if phase.program == "train_encoder.py":  # which starts from a model folder with the decoder
+        run(["export.py", "--codec", options.state / "codec.pt", "--out", options.state / "start"])
     if phase.program != "train_model.py":
         run(command)
         return True
@@ -139,7 +158,7 @@ def run_phase(phase, options, setting, minutes_left):
 
 def phases_of(setting, start):
     """The phases; a model to go on from brings its codec."""
-    codec = ("train_decoder.py", "train_encoder.py", "start")
+    codec = ("train_decoder.py", "train_encoder.py")
     return [phase for phase in setting["phases"] if not (start and phase.program in codec)]
 
 
@@ -176,8 +195,6 @@ def main():
     parser.add_argument("--carry-in", type=pathlib.Path)
     parser.add_argument("--carry-out", type=pathlib.Path)
     options = parser.parse_args()
-    if options.setting == "gpu" and not options.start:
-        parser.error("--setting gpu needs --from MODEL, whose codec it keeps")
     options.state.mkdir(parents=True, exist_ok=True)
     if options.carry_in and any(options.carry_in.glob("carry-*")):
         unpack(options.carry_in, options.state)

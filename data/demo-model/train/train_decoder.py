@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 # Trains the half of the codec that draws: image tokens of true pictures back to their pixels.
 """Usage: train_decoder.py --codes codes.pt --out FOLDER --minutes N
+                        [--device cuda --workers N --batch TIMES]
 
 The first part of the time goes to the levels up to 96x96 only, with a head for 4x4 pixels that is
 thrown away later: such steps cost a quarter. The learning rate follows the time spent.
-FOLDER/codec.pt holds everything that is needed to go on.
+FOLDER/codec.pt holds everything that is needed to go on. So far this has only run on CPUs.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import math
 import pathlib
 import random
 import time
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +25,7 @@ from codes import Codes
 from data import to_tensor
 from model import SHAPE, Codec, group_norm
 from muon import Optimizers, fast_products
+from workers import add_machine, drawn, drawn_there
 
 SHALLOW_PART = 0.12  # of the time
 CROP, CROPS = 8, 4  # side of a crop in tokens, crops in a step
@@ -73,18 +76,42 @@ def random_corner(rng, scene):
     return min(max(left, 0), room), min(max(top, 0), room)
 
 
-def random_batch(rng, codes, whole):
-    """Tokens and pixels of one whole picture, or of crops from several."""
-    all_ids, all_pixels = [], []
-    for _ in range(1 if whole else CROPS):
+@dataclass
+class Batch:
+    """Pictures, or crops of as many."""
+
+    ids: torch.Tensor  # [n, height, width] image tokens
+    pixels: torch.Tensor  # [n, 3, height * 16, width * 16]
+
+    def to(self, device):
+        """The same with its tensors there."""
+        return Batch(self.ids.to(device), self.pixels.to(device))
+
+
+class Pictures:
+    """Batches of random pictures and their image tokens without end."""
+
+    def __init__(self, codes):
+        self.codes = codes
+
+    def whole(self, rng):
+        """Tokens of one picture, and the picture."""
         scene = scenes.random_scene(rng)
-        picture = scenes.draw(scene)
-        left, top = (0, 0) if whole else random_corner(rng, scene)
-        side = SHAPE.grid if whole else CROP
-        all_ids.append(codes.encode(scene)[top:top + side, left:left + side])
-        all_pixels.append(to_tensor(picture)[:, top * 16:(top + side) * 16,
-                                             left * 16:(left + side) * 16])
-    return torch.stack(all_ids), torch.stack(all_pixels)
+        return self.codes.encode(scene), scenes.draw(scene)
+
+    def crop(self, rng):
+        """The same of a part of one."""
+        scene = scenes.random_scene(rng)
+        left, top = random_corner(rng, scene)
+        ids = self.codes.encode(scene)[top:top + CROP, left:left + CROP].clone()
+        edges = (side * SHAPE.patch for side in (left, top, left + CROP, top + CROP))
+        return ids, scenes.draw(scene).crop(tuple(edges))
+
+    def batch(self, rng, whole, times=1):
+        """One whole picture or a few crops, so many times as many as on a CPU."""
+        make, n = (self.whole, times) if whole else (self.crop, CROPS * times)
+        ids, pictures = zip(*(make(rng) for _ in range(n)))
+        return Batch(torch.stack(ids), torch.stack([to_tensor(picture) for picture in pictures]))
 
 
 def picture_loss(y, x):
@@ -95,15 +122,20 @@ def picture_loss(y, x):
 
 
 @torch.no_grad()
-def measure(trainee, codes, shallow, n_pictures=8):
+def measure(trainee, exam, shallow):
     """PSNR in dB over held-out pictures and that of the worst of them."""
-    rng, values = random.Random("held out"), []
-    for _ in range(n_pictures):
-        ids, x = random_batch(rng, codes, True)
+    values = []
+    for batch in exam:
         with fast_products():
-            y = trainee(ids, shallow).float().clamp(-1, 1)
-        values.append(-10 * math.log10((y - x).square().mean().item() / 4))
+            y = trainee(batch.ids, shallow).float().clamp(-1, 1)
+        values.append(-10 * math.log10((y - batch.pixels).square().mean().item() / 4))
     return sum(values) / len(values), min(values)
+
+
+def examination(codes, n_pictures=8):
+    """Always the same pictures, one a batch."""
+    rng, pictures = random.Random("held out"), Pictures(codes)
+    return [drawn_there(pictures.batch, rng, True) for _ in range(n_pictures)]
 
 
 def share(spent, minutes):
@@ -124,32 +156,43 @@ def resume(path, trainee, optimizer):
     """Loads a saved state, if any; gives steps and seconds spent so far."""
     if not path.exists():
         return 0, 0.0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location=torch.get_default_device(), weights_only=True)
     trainee.codec.load_state_dict(state["codec"])
     trainee.head.load_state_dict(state["head"])
     optimizer.load_state_dict(state["optimizer"])
     return state["step"], state["spent"]
 
 
-def report(trainee, codes, shallow, step, spent, loss):
+def report(trainee, exam, shallow, step, spent, loss):
     """Prints one line of progress."""
-    psnr, worst = measure(trainee, codes, shallow)
+    psnr, worst = measure(trainee, exam, shallow)
     print(f"step {step} spent {spent / 60:.1f} min {'shallow ' if shallow else ''}"
           f"loss {loss:.4f} psnr {psnr:.2f} worst {worst:.2f}", flush=True)
 
 
-def train_step(trainee, ids, x, shallow):
+def train_step(trainee, batch, shallow):
     """Forward and backward pass; gives the loss as a number."""
     with fast_products():
-        y = trainee(ids, shallow)
-    loss = picture_loss(y.float(), x)
+        y = trainee(batch.ids, shallow)
+    loss = picture_loss(y.float(), batch.pixels)
     loss.backward()
     return loss.item()
 
 
+def prepare(options):
+    """Sets the machine up; gives the codes and the pictures of them."""
+    torch.set_num_threads(options.threads)
+    if options.device != "cpu":
+        torch.set_default_device(options.device)
+    codes = Codes(options.codes)
+    kinds, seed = ("whole", "crop"), time.time()
+    return codes, drawn(Pictures(codes), kinds, options.codes, options.workers, seed)
+
+
 def train(options):
     """Trains until the time is spent."""
-    path, codes, trainee = pathlib.Path(options.out) / "codec.pt", Codes(options.codes), Trainee()
+    path, (codes, pictures) = pathlib.Path(options.out) / "codec.pt", prepare(options)
+    trainee, exam = Trainee(), examination(codes)
     trainee.codec.quantize.embedding.weight.data.copy_(codes.vectors)
     if options.start:
         start_from(trainee.codec, options.start, "gen_vision_model.")
@@ -160,18 +203,19 @@ def train(options):
     while spent < options.minutes * 60:
         done = spent / (options.minutes * 60)
         shallow, every = done < SHALLOW_PART and not options.start, 6 if done < 0.8 else 2
-        loss = train_step(trainee, *random_batch(rng, codes, step % every == 0), shallow)
+        batch = drawn_there(pictures.batch, rng, step % every == 0, options.batch)
+        loss = train_step(trainee, batch, shallow)
         optimizer.step(share(spent, options.minutes))
         step, mean = step + 1, loss if mean is None else 0.98 * mean + 0.02 * loss
         now = time.monotonic()
         spent, last = spent + now - last, now
         if step % 100 == 0:
-            report(trainee, codes, shallow, step, spent, mean)
+            report(trainee, exam, shallow, step, spent, mean)
         if spent - saved > 180:
             save(path, trainee, optimizer, step, spent)
             saved = spent
     save(path, trainee, optimizer, step, spent)
-    report(trainee, codes, False, step, spent, mean)
+    report(trainee, exam, False, step, spent, mean)
 
 
 def main():
@@ -182,10 +226,8 @@ def main():
     parser.add_argument("--start", help="model folder whose weights are the start")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    train(options)
+    add_machine(parser)
+    train(parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 # Trains the half of the codec that looks: pixels to the vectors of the image tokens they are.
 """Usage: train_encoder.py --codes codes.pt --start MODEL --out FOLDER --minutes N
+                        [--device cuda --workers N --batch TIMES]
 
 The codes of MODEL stay as they are: the encoder learns to hit them. The learning rate follows the
-time spent. FOLDER/encoder.pt holds everything that is needed to go on.
+time spent. FOLDER/encoder.pt holds everything that is needed to go on. So far this has only run on
+CPUs.
 """
 
 import argparse
@@ -16,10 +18,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from checkpoint import start_from
-from codes import Codes
 from model import Codec
 from muon import Optimizers, fast_products
-from train_decoder import random_batch, share
+from train_decoder import examination, prepare, share
+from workers import add_machine, drawn_there
 
 
 class Trainee(nn.Module):
@@ -46,12 +48,10 @@ def is_inner(name):
 
 
 @torch.no_grad()
-def measure(trainee, codes, n_pictures=8):
+def measure(trainee, exam):
     """Share of the tokens of whole held-out pictures that are hit, and the least of them."""
-    rng, values = random.Random("held out"), []
-    for _ in range(n_pictures):
-        ids, x = random_batch(rng, codes, True)
-        values.append((trainee(x).argmax(-1) == ids).float().mean().item())
+    values = [(trainee(batch.pixels).argmax(-1) == batch.ids).float().mean().item()
+              for batch in exam]
     return sum(values) / len(values), min(values)
 
 
@@ -67,42 +67,44 @@ def resume(path, trainee, optimizer):
     """Loads a saved state, if any; gives steps and seconds spent so far."""
     if not path.exists():
         return 0, 0.0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location=torch.get_default_device(), weights_only=True)
     trainee.load_state_dict(state["trainee"])
     optimizer.load_state_dict(state["optimizer"])
     return state["step"], state["spent"]
 
 
-def report(trainee, codes, step, spent, loss):
+def report(trainee, exam, step, spent, loss):
     """Prints one line of progress."""
-    hit, worst = measure(trainee, codes)
+    hit, worst = measure(trainee, exam)
     print(f"step {step} spent {spent / 60:.1f} min loss {loss:.4f} tokens hit {hit:.4f} "
           f"worst picture {worst:.4f}", flush=True)
 
 
 def train(options):
     """Trains until the time is spent."""
-    path, codes, trainee = pathlib.Path(options.out) / "encoder.pt", Codes(options.codes), Trainee()
+    path, (codes, pictures) = pathlib.Path(options.out) / "encoder.pt", prepare(options)
+    trainee, exam = Trainee(), examination(codes)
     start_from(trainee.codec, options.start, "gen_vision_model.")
     optimizer = Optimizers(trainee.named_parameters(), is_inner, options.rate, 1e-4)
     step, spent = resume(path, trainee, optimizer)
     rng, last = random.Random(time.time()), time.monotonic()
     mean, saved = None, spent
     while spent < options.minutes * 60:
-        ids, x = random_batch(rng, codes, step % (3 if spent < options.minutes * 40 else 2) == 0)
-        loss = F.cross_entropy(trainee(x).flatten(0, 2), ids.flatten())
+        is_whole = step % (3 if spent < options.minutes * 40 else 2) == 0
+        batch = drawn_there(pictures.batch, rng, is_whole, options.batch)
+        loss = F.cross_entropy(trainee(batch.pixels).flatten(0, 2), batch.ids.flatten())
         loss.backward()
         optimizer.step(share(spent, options.minutes))
         step, mean = step + 1, loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         now = time.monotonic()
         spent, last = spent + now - last, now
         if step % 100 == 0:
-            report(trainee, codes, step, spent, mean)
+            report(trainee, exam, step, spent, mean)
         if spent - saved > 180:
             save(path, trainee, optimizer, step, spent)
             saved = spent
     save(path, trainee, optimizer, step, spent)
-    report(trainee, codes, step, spent, mean)
+    report(trainee, exam, step, spent, mean)
 
 
 def main():
@@ -113,10 +115,8 @@ def main():
     parser.add_argument("--out", required=True, help="folder for the state")
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    train(options)
+    add_machine(parser)
+    train(parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from families import Families
 from model import SHAPE, Editor
 from muon import Optimizers, fast_products
 from sequences import N_IMAGE, Choice, edit_states, everything, text_states
-from workers import drawn
+from workers import add_machine, drawn, drawn_there
 
 DROP = 0.1  # share of captions replaced by padding: the unconditional row of guidance
 # Guidance multiplies the difference of two rows' logits, also where both are far below the likely
@@ -155,6 +155,7 @@ def blindness(editor, features, codes):
 CHOICES = {"sparse": some_places, "band": band, "whole": everything}
 
 
+
 def image_loss(editor, states, tokens, choice, density):
     """Cross-entropy at the places of sparse rows, else at a share: image heads are costly."""
     wanted = choice.of(tokens)
@@ -167,8 +168,8 @@ def image_loss(editor, states, tokens, choice, density):
 
 def text_loss(editor, recall, data, rng, density, times=1):
     """Losses of a batch of captions, so many times as large as on a CPU."""
-    batch = data.texts(rng, TEXTS[density] * times, DROP).to(torch.get_default_device())
-    choice = CHOICES[density](len(batch.prompts))
+    batch = drawn_there(data.texts, rng, TEXTS[density] * times, DROP)
+    choice = drawn_there(CHOICES[density], len(batch.prompts))
     with fast_products():
         states = text_states(editor, batch.prompts, batch.tokens, choice)
         loss = image_loss(editor, states, batch.tokens, choice, density)
@@ -179,8 +180,8 @@ def text_loss(editor, recall, data, rng, density, times=1):
 def edit_loss(editor, recall, data, rng, density, times=1):
     """Losses of a batch of edits, so many times as large as on a CPU."""
     n_pictures, n_edits, *few = rng.choice(EDITS[density])
-    batch = data.edits(rng, n_pictures * times, n_edits).to(torch.get_default_device())
-    choice = CHOICES[density](n_pictures * times, *few)
+    batch = drawn_there(data.edits, rng, n_pictures * times, n_edits)
+    choice = drawn_there(CHOICES[density], n_pictures * times, *few)
     with fast_products():
         features = editor.look(batch.pixels)
         states = edit_states(editor, batch, features, choice)
@@ -206,9 +207,8 @@ def share(spent, minutes):
 def examination(data, edits):
     """Held-out captions, and edits with their full and their part row; always the same."""
     rows = ("full", "part") if edits else ()
-    batches = (data.held_out(16),
-               *(data.edits(random.Random("held out"), 4, 3, row) for row in rows))
-    return [batch.to(torch.get_default_device()) for batch in batches]
+    return [drawn_there(data.held_out, 16),
+            *(drawn_there(data.edits, random.Random("held out"), 4, 3, row) for row in rows)]
 
 
 @torch.no_grad()
@@ -287,7 +287,7 @@ def prepare(options):
     if options.device != "cpu":
         torch.set_default_device(options.device)
     codes, painter = Codes(options.codes), Editor()
-    data = drawn(Data(codes), options.codes, options.workers, options.seed)
+    data = drawn(Data(codes), ("scene", "start"), options.codes, options.workers, options.seed)
     painter.gen_embed.weight.data.copy_(codes.vectors * SHAPE.code_dim ** 0.5)
     painter.language_model.lm_head.requires_grad_(False)
     if options.start:
@@ -350,11 +350,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=60, help="of the whole training")
     parser.add_argument("--until", type=float, default=math.inf, help="minute to stop at before")
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--workers", type=int, default=0, help="processes that draw")
-    parser.add_argument("--batch", type=int, default=1, help="times the size that suits a CPU")
+    add_machine(parser)
     train(parser.parse_args())
 
 
