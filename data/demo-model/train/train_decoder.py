@@ -25,7 +25,7 @@ from codes import Codes
 from data import to_tensor
 from model import SHAPE, Codec, group_norm
 from muon import Optimizers, fast_products
-from workers import add_machine, drawn, drawn_there
+from workers import add_common, drawn, drawn_there
 
 SHALLOW_PART = 0.12  # of the time
 CROP, CROPS = 8, 4  # side of a crop in tokens, crops in a step
@@ -181,12 +181,12 @@ def train_step(trainee, batch, shallow):
 
 def prepare(options):
     """Sets the machine up; gives the codes and the pictures of them."""
+    torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
     if options.device != "cpu":
         torch.set_default_device(options.device)
-    codes = Codes(options.codes)
-    kinds, seed = ("whole", "crop"), time.time()
-    return codes, drawn(Pictures(codes), kinds, options.codes, options.workers, seed)
+    codes, kinds = Codes(options.codes), ("whole", "crop")
+    return codes, drawn(Pictures(codes), kinds, options.codes, options.workers, options.seed)
 
 
 def train(options):
@@ -198,7 +198,7 @@ def train(options):
         start_from(trainee.codec, options.start, "gen_vision_model.")
     optimizer = Optimizers(trainee.named_parameters(), is_inner, options.rate, 1e-4)
     step, spent = resume(path, trainee, optimizer)
-    rng, last = random.Random(time.time()), time.monotonic()
+    rng, last = random.Random(f"{options.seed} {step}"), time.monotonic()
     mean, saved = None, spent
     while spent < options.minutes * 60:
         done = spent / (options.minutes * 60)
@@ -226,7 +226,7 @@ def main():
     parser.add_argument("--start", help="model folder whose weights are the start")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=1e-3)
-    add_machine(parser)
+    add_common(parser)
     train(parser.parse_args())
 
 

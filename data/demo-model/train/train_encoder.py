@@ -21,7 +21,7 @@ from checkpoint import start_from
 from model import Codec
 from muon import Optimizers, fast_products
 from train_decoder import examination, prepare, share
-from workers import add_machine, drawn_there
+from workers import add_common, drawn_there
 
 
 class Trainee(nn.Module):
@@ -87,7 +87,7 @@ def train(options):
     start_from(trainee.codec, options.start, "gen_vision_model.")
     optimizer = Optimizers(trainee.named_parameters(), is_inner, options.rate, 1e-4)
     step, spent = resume(path, trainee, optimizer)
-    rng, last = random.Random(time.time()), time.monotonic()
+    rng, last = random.Random(f"{options.seed} {step}"), time.monotonic()
     mean, saved = None, spent
     while spent < options.minutes * 60:
         is_whole = step % (3 if spent < options.minutes * 40 else 2) == 0
@@ -115,7 +115,7 @@ def main():
     parser.add_argument("--out", required=True, help="folder for the state")
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--rate", type=float, default=1e-3)
-    add_machine(parser)
+    add_common(parser)
     train(parser.parse_args())
 
 

@@ -26,7 +26,7 @@ from families import Families
 from model import SHAPE, Editor
 from muon import Optimizers, fast_products
 from sequences import N_IMAGE, Choice, edit_states, everything, text_states
-from workers import add_machine, drawn, drawn_there
+from workers import add_common, drawn, drawn_there
 
 DROP = 0.1  # share of captions replaced by padding: the unconditional row of guidance
 # Guidance multiplies the difference of two rows' logits, also where both are far below the likely
@@ -350,8 +350,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=60, help="of the whole training")
     parser.add_argument("--until", type=float, default=math.inf, help="minute to stop at before")
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=1)
-    add_machine(parser)
+    add_common(parser)
     train(parser.parse_args())
 
 

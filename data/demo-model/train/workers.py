@@ -45,8 +45,9 @@ def drawn_there(make, *arguments):
     return found.to(torch.get_default_device())
 
 
-def add_machine(parser):
-    """The options that say on what to train."""
+def add_common(parser):
+    """The options of every trainer: its seed, and on what to train."""
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--workers", type=int, default=0, help="processes that draw")
