@@ -3,6 +3,8 @@
 #include "kernels/cuda/module.h"
 
 #include <dlfcn.h>
+#include <elf.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +17,30 @@
 
 static const char module_name[] = "limner-cuda.so";
 
+// Mapped, the missing end of a library would end the program. Linkers write the table of sections
+// last. What is no library is left to dlopen().
+static bool is_cut_short(const char *path, off_t n_bytes) {
+  Elf64_Ehdr header;
+  FILE *file = fopen(path, "rb");
+  const size_t n_read = file ? fread(&header, 1, sizeof header, file) : 0;
+  if (file)
+    fclose(file);
+  if (n_read < SELFMAG || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
+    return false;
+  const uint64_t table = (uint64_t)header.e_shnum * header.e_shentsize;
+  return n_read < sizeof header || header.e_shoff > (uint64_t)n_bytes ||
+         table > (uint64_t)n_bytes - header.e_shoff;
+}
+
 // NULL without a word where there is no file. Anything else but a file is not waited for.
 static void *open_at(const char *path, char *reason, size_t n_reason) {
   struct stat file;
   if (stat(path, &file) != 0)
     return NULL;
+  if (S_ISREG(file.st_mode) && is_cut_short(path, file.st_size)) {
+    snprintf(reason, n_reason, "its CUDA module was cut short: %s", path);
+    return NULL;
+  }
   void *library = S_ISREG(file.st_mode) ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
   if (!library)
     snprintf(reason, n_reason, "its CUDA module cannot be opened: %s",

@@ -53,6 +53,23 @@ static void test_none(void) {
   check_refused("a name without a place", "libm.so.6", "there is no CUDA module");
 }
 
+// As it is after a copy that was broken off; mapped, such a file ends the program.
+static void test_cut_short(const char *library) {
+  static char data[1 << 20];
+  FILE *file = library ? fopen(library, "rb") : NULL;
+  const size_t n_bytes = file ? fread(data, 1, sizeof data, file) : 0;
+  if (file)
+    fclose(file);
+  check(n_bytes > 1000 && n_bytes < sizeof data, "a library of %zu bytes", n_bytes);
+  const size_t lengths[] = {20, 64, n_bytes / 4, n_bytes / 2, n_bytes - 1};
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths && lengths[i] < n_bytes; i++) {
+    char what[60];
+    snprintf(what, sizeof what, "%zu bytes of it", lengths[i]);
+    write_file("short.so", data, lengths[i]);
+    check_refused(what, path_of("short.so"), "cut short");
+  }
+}
+
 // Whose functions are others, or lie in other places.
 static void test_other(const char *other_library, const char *module) {
   if (other_library)
@@ -90,9 +107,10 @@ int main(int argc, char **argv) {
   if (!mkdtemp(folder))
     return 99;
   test_none();
+  test_cut_short(argc > 1 ? argv[1] : NULL);
   test_other(argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL);
   test_card(argc > 2 ? argv[2] : NULL);
-  static const char *const names[] = {"text.so", "empty.so", "pipe.so"};
+  static const char *const names[] = {"text.so", "empty.so", "pipe.so", "short.so"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     unlink(path_of(names[i]));
   rmdir(folder);
