@@ -96,10 +96,10 @@ template <typename T> bool gpu_take_rows(jk_gpu *gpu, gpu_rows<T> *rows, const T
 // --- launches -----------------------------------------------------------------------------------
 
 #ifdef JK_CUDA_EMULATED
-#define GPU_LAUNCH(gpu, kernel, grid, n_shared_bytes, ...)                                         \
+#define GPU_LAUNCH(gpu, kernel, grid, ...)                                                         \
   do {                                                                                             \
-    emulated::launch_body(dim3((grid).x, (grid).y, (grid).z), dim3((grid).threads),                \
-                          n_shared_bytes, [&] { kernel(__VA_ARGS__); });                           \
+    emulated::launch_kernel(dim3((grid).x, (grid).y, (grid).z), dim3((grid).threads), kernel,      \
+                            __VA_ARGS__);                                                          \
     gpu_check(gpu, cudaGetLastError());                                                            \
   } while (0)
 #define GPU_SHARED(type, name) type *name = (type *)emulated::shared_memory()

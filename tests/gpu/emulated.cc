@@ -14,7 +14,7 @@ dim3 threadIdx, blockIdx, blockDim, gridDim;
 namespace emulated {
 
 enum { MAX_THREADS = 1024, WARP = 32, STACK_BYTES = 64 * 1024 };
-enum Waiting { NOTHING, WARP_BARRIER, BLOCK_BARRIER };
+enum Waiting { NOTHING, WARP_BARRIER, BLOCK_BARRIER, EARLIER_LAUNCH };
 
 struct Fiber {
   ucontext_t start;
@@ -25,32 +25,40 @@ struct Fiber {
   unsigned turn; // of exchanges, so that two in a row use different words
 };
 
-struct Card {
+// A launch and the fibers of its running block.
+struct Launch {
   Fiber fibers[MAX_THREADS];
   jmp_buf scheduler;
   int running, n_threads;
+  bool is_first_block;
+  dim3 grid, block;
+  size_t n_shared_bytes;
   void (*body)(void *);
   void *context;
+  void (*release)(void *);
   char *shared;
   uint32_t words[MAX_THREADS / WARP][2][WARP][6];
   bool is_reversed; // the order of a block's threads, which must not matter
   bool is_wrong;    // matrix instructions err
 };
 
-static Card card;
+// Under way, each as far as its first block may go before the one before it.
+enum { N_UNDER_WAY = 2, N_LAUNCHES };
+static Launch launches[N_LAUNCHES], *now = launches; // whose threads run
+static int oldest, n_under_way;
 
 static void run_fiber(int index) {
-  Fiber *fiber = &card.fibers[index];
+  Fiber *fiber = &now->fibers[index];
   for (;;) {
-    card.body(card.context);
+    now->body(now->context);
     fiber->is_done = true;
     if (_setjmp(fiber->at) == 0)
-      _longjmp(card.scheduler, 1);
+      _longjmp(now->scheduler, 1);
   }
 }
 
 static void make_fiber(int index) {
-  Fiber *fiber = &card.fibers[index];
+  Fiber *fiber = &now->fibers[index];
   fiber->stack = static_cast<char *>(malloc(STACK_BYTES));
   getcontext(&fiber->start);
   fiber->start.uc_stack.ss_sp = fiber->stack;
@@ -65,10 +73,10 @@ static void place(int index) {
 }
 
 static void resume(int index) {
-  Fiber *fiber = &card.fibers[index];
-  card.running = index;
+  Fiber *fiber = &now->fibers[index];
+  now->running = index;
   place(index);
-  if (_setjmp(card.scheduler) != 0)
+  if (_setjmp(now->scheduler) != 0)
     return;
   if (fiber->is_made)
     _longjmp(fiber->at, 1);
@@ -78,31 +86,31 @@ static void resume(int index) {
 }
 
 static void wait(Waiting what) {
-  Fiber *fiber = &card.fibers[card.running];
+  Fiber *fiber = &now->fibers[now->running];
   fiber->waiting = what;
   if (_setjmp(fiber->at) == 0)
-    _longjmp(card.scheduler, 1);
+    _longjmp(now->scheduler, 1);
 }
 
 // Lets a range of threads go on when all that are left wait for the same; whether any did.
 static bool release(int begin, int end, Waiting what) {
   int n_waiting = 0, n_left = 0;
   for (int i = begin; i < end; i++) {
-    n_left += !card.fibers[i].is_done;
-    n_waiting += !card.fibers[i].is_done && card.fibers[i].waiting == what;
+    n_left += !now->fibers[i].is_done;
+    n_waiting += !now->fibers[i].is_done && now->fibers[i].waiting == what;
   }
   if (n_waiting == 0 || n_waiting < n_left)
     return false;
   for (int i = begin; i < end; i++)
-    card.fibers[i].waiting = NOTHING;
+    now->fibers[i].waiting = NOTHING;
   return true;
 }
 
 static bool run_warp(int begin, int end) {
   bool ran = false;
   for (int i = 0; i < end - begin; i++) {
-    const int index = card.is_reversed ? end - 1 - i : begin + i;
-    if (card.fibers[index].is_done || card.fibers[index].waiting != NOTHING)
+    const int index = now->is_reversed ? end - 1 - i : begin + i;
+    if (now->fibers[index].is_done || now->fibers[index].waiting != NOTHING)
       continue;
     resume(index);
     ran = true;
@@ -110,17 +118,23 @@ static bool run_warp(int begin, int end) {
   return ran;
 }
 
-static void run_block() {
-  const int n = card.n_threads, n_warps = (n + WARP - 1) / WARP;
-  for (int i = 0; i < n; i++) {
-    card.fibers[i].is_done = card.fibers[i].has_waited = false;
-    card.fibers[i].waiting = NOTHING;
-    card.fibers[i].turn = 0;
+static void begin_block() {
+  now->shared = static_cast<char *>(aligned_alloc(64, (now->n_shared_bytes + 127) / 64 * 64));
+  memset(now->shared, 0xff, now->n_shared_bytes); // as it may be found
+  for (int i = 0; i < now->n_threads; i++) {
+    now->fibers[i].is_done = now->fibers[i].has_waited = false;
+    now->fibers[i].waiting = NOTHING;
+    now->fibers[i].turn = 0;
   }
+}
+
+// Until all threads are done or wait for the launch before theirs.
+static void run_block() {
+  const int n = now->n_threads, n_warps = (n + WARP - 1) / WARP;
   for (bool goes_on = true; goes_on;) {
     goes_on = false;
     for (int i = 0; i < n_warps; i++) {
-      const int warp = card.is_reversed ? n_warps - 1 - i : i;
+      const int warp = now->is_reversed ? n_warps - 1 - i : i;
       const int begin = warp * WARP, end = begin + WARP < n ? begin + WARP : n;
       do
         goes_on = run_warp(begin, end) || goes_on;
@@ -128,14 +142,60 @@ static void run_block() {
     }
     goes_on = release(0, n, BLOCK_BARRIER) || goes_on;
   }
-  for (int i = 0; i < n; i++)
-    if (!card.fibers[i].is_done) {
+}
+
+static void end_block() {
+  for (int i = 0; i < now->n_threads; i++)
+    if (!now->fibers[i].is_done) {
       fprintf(stderr, "emulated: a barrier that not all threads of a block or warp reach\n");
       abort();
-    } else if (!card.fibers[i].has_waited) {
+    } else if (!now->fibers[i].has_waited) {
       fprintf(stderr, "emulated: a thread that does not wait for the launches before its own\n");
       abort();
     }
+  free(now->shared);
+}
+
+static void enter(Launch *launch) {
+  now = launch;
+  gridDim = launch->grid;
+  blockDim = launch->block;
+}
+
+// Its first block, as far as it may go.
+static void begin_launch(Launch *launch) {
+  enter(launch);
+  launch->is_first_block = true;
+  blockIdx = dim3(0, 0, 0);
+  begin_block();
+  run_block();
+}
+
+// What is left of it.
+static void finish_launch(Launch *launch) {
+  enter(launch);
+  launch->is_first_block = false;
+  release(0, launch->n_threads, EARLIER_LAUNCH);
+  bool has_begun = true;
+  for (unsigned z = 0; z < launch->grid.z; z++)
+    for (unsigned y = 0; y < launch->grid.y; y++)
+      for (unsigned x = 0; x < launch->grid.x; x++) {
+        blockIdx = dim3(x, y, z);
+        if (!has_begun)
+          begin_block();
+        has_begun = false;
+        run_block();
+        end_block();
+      }
+  launch->release(launch->context);
+}
+
+// In turn, until so many are left.
+static void finish_launches(int n_left) {
+  for (; n_under_way > n_left; n_under_way--) {
+    finish_launch(&launches[oldest]);
+    oldest = (oldest + 1) % N_LAUNCHES;
+  }
 }
 
 // --- what goes wrong ----------------------------------------------------------------------------
@@ -177,35 +237,35 @@ static bool is_launch_refused() {
 
 static void run_copies();
 
-void launch(dim3 grid, dim3 block, size_t n_shared_bytes, void (*body)(void *), void *context) {
+void launch(dim3 grid, dim3 block, size_t n_shared_bytes, void (*body)(void *), void *context,
+            void (*release)(void *)) {
   run_copies();
-  if (is_launch_refused())
+  if (is_launch_refused()) {
+    release(context);
     return;
+  }
   const char *order = getenv("LIMNER_EMULATED_ORDER");
-  card.is_reversed = order && strcmp(order, "reversed") == 0;
-  card.is_wrong = has_trouble("wrong");
-  card.body = body;
-  card.context = context;
-  gridDim = grid;
-  blockDim = block;
-  card.n_threads = (int)(block.x * block.y * block.z);
-  if (card.n_threads > MAX_THREADS || grid.y > 65535 || grid.z > 65535 || grid.x == 0) {
+  Launch *launch = &launches[(oldest + n_under_way) % N_LAUNCHES];
+  launch->is_reversed = order && strcmp(order, "reversed") == 0;
+  launch->is_wrong = has_trouble("wrong");
+  launch->body = body;
+  launch->context = context;
+  launch->release = release;
+  launch->grid = grid;
+  launch->block = block;
+  launch->n_shared_bytes = n_shared_bytes;
+  launch->n_threads = (int)(block.x * block.y * block.z);
+  if (launch->n_threads > MAX_THREADS || grid.y > 65535 || grid.z > 65535 || grid.x == 0) {
     fprintf(stderr, "emulated: a launch beyond the limits of every card\n");
     abort();
   }
-  for (unsigned z = 0; z < grid.z; z++)
-    for (unsigned y = 0; y < grid.y; y++)
-      for (unsigned x = 0; x < grid.x; x++) {
-        blockIdx = dim3(x, y, z);
-        card.shared = static_cast<char *>(aligned_alloc(64, (n_shared_bytes + 127) / 64 * 64));
-        memset(card.shared, 0xff, n_shared_bytes); // as it may be found
-        run_block();
-        free(card.shared);
-      }
+  begin_launch(launch);
+  n_under_way++;
+  finish_launches(N_UNDER_WAY);
 }
 
 void *shared_memory() {
-  return card.shared;
+  return now->shared;
 }
 
 void wait_for_block() {
@@ -217,26 +277,28 @@ void wait_for_warp() {
 }
 
 void wait_for_launches() {
-  card.fibers[card.running].has_waited = true;
+  now->fibers[now->running].has_waited = true;
+  if (now->is_first_block)
+    wait(EARLIER_LAUNCH);
 }
 
 uint32_t exchange(uint32_t word, int from_lane) {
-  const int me = card.running;
-  const unsigned turn = card.fibers[me].turn++ % 2;
-  card.words[me / WARP][turn][me % WARP][0] = word;
+  const int me = now->running;
+  const unsigned turn = now->fibers[me].turn++ % 2;
+  now->words[me / WARP][turn][me % WARP][0] = word;
   wait(WARP_BARRIER);
-  return card.words[me / WARP][turn][from_lane][0];
+  return now->words[me / WARP][turn][from_lane][0];
 }
 
 // Puts this lane's fragments where the others see them; all lanes' words.
 static uint32_t (*share(const uint32_t a[4], const uint32_t b[2]))[6] {
-  const int me = card.running;
-  const unsigned turn = card.fibers[me].turn++ % 2;
-  uint32_t *words = card.words[me / WARP][turn][me % WARP];
+  const int me = now->running;
+  const unsigned turn = now->fibers[me].turn++ % 2;
+  uint32_t *words = now->words[me / WARP][turn][me % WARP];
   memcpy(words, a, 16);
   memcpy(words + 4, b, 8);
   wait(WARP_BARRIER);
-  return card.words[me / WARP][turn];
+  return now->words[me / WARP][turn];
 }
 
 static float half_of(uint32_t word, int i) {
@@ -248,14 +310,14 @@ static float half_of(uint32_t word, int i) {
 
 // mma.m16n8k16: the operands' places as the PTX manual has them.
 void mma_bf16(float c[4], const uint32_t a[4], const uint32_t b[2]) {
-  const int lane = card.running % WARP;
+  const int lane = now->running % WARP;
   uint32_t(*words)[6] = share(a, b);
   for (int i = 0; i < 4; i++) {
     const int row = lane / 4, upper = i / 2, col = lane % 4 * 2 + i % 2;
     for (int quarter = 0; quarter < 8; quarter++) { // pairs of k
       const int t = quarter % 4, high = quarter / 4;
       const uint32_t x = words[row * 4 + t][upper + 2 * high], y = words[col * 4 + t][4 + high];
-      c[i] += half_of(x, 0) * half_of(y, card.is_wrong);
+      c[i] += half_of(x, 0) * half_of(y, now->is_wrong);
       c[i] += half_of(x, 1) * half_of(y, 1);
     }
   }
@@ -263,7 +325,7 @@ void mma_bf16(float c[4], const uint32_t a[4], const uint32_t b[2]) {
 
 // mma.m16n8k32 of signed bytes.
 void mma_s8(int c[4], const uint32_t a[4], const uint32_t b[2]) {
-  const int lane = card.running % WARP;
+  const int lane = now->running % WARP;
   uint32_t(*words)[6] = share(a, b);
   for (int i = 0; i < 4; i++) {
     const int row = lane / 4, upper = i / 2, col = lane % 4 * 2 + i % 2;
@@ -286,6 +348,11 @@ struct Copy {
 
 static std::vector<Copy> copies;
 static std::map<const char *, size_t> pinned;
+
+static void finish_all() {
+  finish_launches(0);
+  run_copies();
+}
 
 static void run_copies() {
   for (const Copy &copy : copies)
@@ -348,7 +415,7 @@ cudaError_t cudaHostAlloc(void **p, size_t n_bytes, unsigned) {
 }
 
 cudaError_t cudaFreeHost(void *p) {
-  emulated::run_copies();
+  emulated::finish_all();
   emulated::pinned.erase(static_cast<char *>(p));
   free(p);
   return cudaSuccess;
@@ -384,7 +451,7 @@ static void check_border(const char *at) {
 cudaError_t cudaFree(void *p) {
   if (!p)
     return cudaSuccess;
-  emulated::run_copies();
+  emulated::finish_all();
   char *at = static_cast<char *>(p);
   const std::map<const char *, size_t>::iterator found = blocks().find(at);
   if (found == blocks().end()) {
@@ -422,20 +489,21 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n_bytes, cudaMemc
   }
   if (emulated::troubles.is_lost)
     return emulated::answer();
+  emulated::finish_launches(0);
   emulated::copies.push_back({dst, src, n_bytes});
   if (!emulated::is_pinned(src))
-    emulated::run_copies();
+    emulated::finish_all();
   return emulated::answer();
 }
 
 cudaError_t cudaMemsetAsync(void *p, int value, size_t n_bytes, cudaStream_t) {
-  emulated::run_copies();
+  emulated::finish_all();
   memset(p, value, n_bytes);
   return emulated::answer();
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t) {
-  emulated::run_copies();
+  emulated::finish_all();
   return emulated::answer();
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A graphics card made of the host's processor: enough of CUDA to run the kernels of kernels/cuda
 // as they are, so that their arithmetic and their barriers are tested where there is no card. A
-// block's threads are fibers that take turns between barriers; blocks follow one another. C++.
+// block's threads are fibers that take turns between barriers; blocks follow one another. A
+// launch's first block runs as far as it may before the two launches before it have begun with what
+// those wait for: as early as a card may. C++.
 //
 // What can go wrong with a card goes wrong when the environment says so:
 //   LIMNER_EMULATED_CARD    none, no-driver, old-driver, old-card, no-code, wrong (of matrix
@@ -19,6 +21,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <tuple>
 
 #define __global__
 #define __device__
@@ -51,8 +55,10 @@ extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulated {
 
-// Runs a kernel's body for every thread of every block; a lost card does nothing.
-void launch(dim3 grid, dim3 block, size_t n_shared_bytes, void (*body)(void *), void *context);
+// Runs a kernel's body for every thread of every block, part of it now and the rest when something
+// follows or waits; a lost card does nothing. Ends by release(context).
+void launch(dim3 grid, dim3 block, size_t n_shared_bytes, void (*body)(void *), void *context,
+            void (*release)(void *));
 void *shared_memory(); // of the running block
 void wait_for_block();
 void wait_for_warp();
@@ -66,8 +72,20 @@ template <typename F> void call(void *context) {
   (*static_cast<F *>(context))();
 }
 
-template <typename F> void launch_body(dim3 grid, dim3 block, size_t n_shared_bytes, F body) {
-  launch(grid, block, n_shared_bytes, call<F>, &body);
+template <typename F> void release(void *context) {
+  delete static_cast<F *>(context);
+}
+
+template <typename F> void launch_body(dim3 grid, dim3 block, size_t n_shared_bytes, F *body) {
+  launch(grid, block, n_shared_bytes, call<F>, body, release<F>);
+}
+
+template <typename... Parameters, typename... Arguments>
+void launch_kernel(dim3 grid, dim3 block, void (*kernel)(Parameters...), size_t n_shared_bytes,
+                   Arguments &&...arguments) {
+  const std::tuple<Parameters...> values(static_cast<Parameters>(arguments)...);
+  auto body = [kernel, values] { std::apply(kernel, values); };
+  launch_body(grid, block, n_shared_bytes, new decltype(body)(body));
 }
 
 } // namespace emulated
