@@ -4,6 +4,7 @@
 
 #include "ui/limner-canvas.h"
 #include "ui/limner-drag.h"
+#include "ui/limner-focus.h"
 #include "ui/limner-kept.h"
 #include "ui/limner-progress.h"
 #include "ui/limner-sample-card.h"
@@ -226,6 +227,7 @@ static void hide_earlier(LimnerGallery *self, GPtrArray *entries) {
     g_hash_table_add(self->hidden, g_object_ref(sample));
     g_list_store_remove(self->earlier, i);
   }
+  limner_focus_leave_gone(GTK_WIDGET(self->earlier_grid));
 }
 
 static LimnerSample *dup_hidden(LimnerGallery *self, GPtrArray *entries) {

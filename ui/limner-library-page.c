@@ -2,6 +2,7 @@
 // Turning what is typed and chosen into a query, and the cells of the grid.
 #include "ui/limner-library-page.h"
 
+#include "ui/limner-focus.h"
 #include "ui/limner-library-list.h"
 #include "ui/limner-thumbnail.h"
 #include "ui/limner-words.h"
@@ -186,22 +187,12 @@ static void on_selection_changed(LimnerLibraryPage *self) {
   gtk_widget_set_sensitive(self->chosen_box, n_chosen > 0);
 }
 
-// GTK (4.8) leaves the focus with a cell that is gone until the next frame; what is typed before
-// that would reach nobody, Ctrl+Z least of all.
-static void take_focus_from_gone(LimnerLibraryPage *self, gboolean has_some) {
-  GtkRoot *root = gtk_widget_get_root(GTK_WIDGET(self));
-  GtkWidget *focus = root ? gtk_root_get_focus(root) : NULL;
-  if (focus && !gtk_widget_get_root(focus) &&
-      !(has_some && gtk_widget_grab_focus(GTK_WIDGET(self->grid))))
-    gtk_root_set_focus(root, NULL);
-}
-
 static void update_page(LimnerLibraryPage *self) {
   if (!self->list)
     return;
   const LimnerLibraryQuery query = get_query(self);
   const gboolean has_some = g_list_model_get_n_items(G_LIST_MODEL(self->list)) > 0;
-  take_focus_from_gone(self, has_some);
+  limner_focus_leave_gone(GTK_WIDGET(self->grid));
   const gboolean is_asked = is_filtered(&query) || query.only_favourites || *query.text;
   if (has_some || !limner_library_list_is_loading(self->list))
     gtk_stack_set_visible_child_name(self->stack, has_some   ? "grid"

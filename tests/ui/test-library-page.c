@@ -283,13 +283,34 @@ static void test_window_keeps(void) {
 }
 
 // Whoever has the focus gets the keys: nobody who is gone.
+static gboolean has_keys(GtkWindow *window) {
+  GtkWidget *focus = gtk_window_get_focus(window);
+  return !focus || gtk_widget_get_root(focus) == GTK_ROOT(window);
+}
+
 static void check_focus(GListModel *pictures, guint position, guint n_removed, guint n_added,
                         gpointer data) {
   guint *n_checks = data;
-  GtkWindow *window = g_object_get_data(G_OBJECT(pictures), "window");
-  GtkWidget *focus = gtk_window_get_focus(window);
-  g_assert_true(!focus || gtk_widget_get_root(focus) == GTK_ROOT(window));
+  g_assert_true(has_keys(g_object_get_data(G_OBJECT(pictures), "window")));
   *n_checks += n_removed > 0;
+}
+
+// Of earlier pictures: the one with the focus, then the last.
+static void test_earlier_deleted(Studio *studio) {
+  LimnerGallery *gallery = studio->window->gallery;
+  GtkWidget *grid = template_child(gallery, LIMNER_TYPE_GALLERY, "earlier_grid");
+  GtkSelectionModel *selection = template_child(gallery, LIMNER_TYPE_GALLERY, "earlier_selection");
+  paint(studio);
+  paint(studio);
+  settle();
+  for (guint n = n_items(selection); n > 0; n--) {
+    g_assert_true(gtk_widget_grab_focus(gtk_widget_get_first_child(grid)));
+    gtk_selection_model_select_item(selection, 0, TRUE);
+    act(studio, "win.delete");
+    g_assert_cmpuint(n_items(selection), ==, n - 1);
+    g_assert_true(has_keys(GTK_WINDOW(studio->window)));
+    settle();
+  }
 }
 
 static void test_window_deletes(void) {
@@ -311,6 +332,8 @@ static void test_window_deletes(void) {
   g_assert_cmpuint(n_checks, >, 0);
   act(&studio, "win.undo");
   wait_until(n_items(pictures) == 2);
+  act(&studio, "win.back");
+  test_earlier_deleted(&studio);
   studio_clear(&studio);
 }
 
