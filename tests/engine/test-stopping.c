@@ -249,16 +249,18 @@ static void stop_once(Work *work, int phase, uint64_t *random, bool and_again, C
   janus_session_free(again);
 }
 
+// The work is often done before the stop comes, the more so on a busy machine (observed: 0 to 26 %
+// of many, 73 % beside three other programs); more stops make up for those.
 static void test_phase(Work *work, int phase, int n_stops, bool and_again, uint64_t *random) {
+  const int n_wanted = n_stops < 50 ? 0 : n_stops / 3;
   Count count = {0};
-  for (int i = 0; i < n_stops; i++)
-    stop_once(work, phase, random, and_again || (phase == PHASE_PICTURE && i == n_stops - 1),
+  int n = 0;
+  for (; n < n_stops || (count.n_stopped < n_wanted && n < 3 * n_stops); n++)
+    stop_once(work, phase, random, and_again || (phase == PHASE_PICTURE && n == n_stops - 1),
               &count);
   check(count.n_wrong == 0 && count.n_failed == 0,
-        "%d stops in %s: the same bytes before and after", n_stops, phase_names[phase]);
-  // The others come when the work is done already: observed 0 to 26 % of many.
-  check(n_stops < 50 || count.n_stopped >= n_stops / 3, "of which %d came in time",
-        count.n_stopped);
+        "%d stops in %s: the same bytes before and after", n, phase_names[phase]);
+  check(count.n_stopped >= n_wanted, "of which %d came in time", count.n_stopped);
 }
 
 // Each stop is followed by a whole run, or the last one alone.
