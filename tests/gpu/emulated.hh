@@ -76,16 +76,13 @@ template <typename F> void release(void *context) {
   delete static_cast<F *>(context);
 }
 
-template <typename F> void launch_body(dim3 grid, dim3 block, size_t n_shared_bytes, F *body) {
-  launch(grid, block, n_shared_bytes, call<F>, body, release<F>);
-}
-
 template <typename... Parameters, typename... Arguments>
 void launch_kernel(dim3 grid, dim3 block, void (*kernel)(Parameters...), size_t n_shared_bytes,
                    Arguments &&...arguments) {
   const std::tuple<Parameters...> values(static_cast<Parameters>(arguments)...);
   auto body = [kernel, values] { std::apply(kernel, values); };
-  launch_body(grid, block, n_shared_bytes, new decltype(body)(body));
+  using Body = decltype(body);
+  launch(grid, block, n_shared_bytes, call<Body>, new Body(body), release<Body>);
 }
 
 } // namespace emulated
